@@ -1,0 +1,137 @@
+import type { Digest } from '#artifact/digest.ts';
+
+/**
+ * The predicates that Weighbridge writes. Each URI is an identifier in signed history and never changes its meaning;
+ * a new meaning takes a new version. Standard predicates keep their own URIs.
+ */
+export const predicateTypes = {
+  trustRoot: 'https://weighbridge.dev/evidence/trust-root/v1',
+  policy: 'https://weighbridge.dev/evidence/policy/v1',
+  observed: 'https://weighbridge.dev/evidence/observed/v1',
+  scan: 'https://weighbridge.dev/evidence/scan/v1',
+  approval: 'https://weighbridge.dev/evidence/approval/v1',
+  waiver: 'https://weighbridge.dev/evidence/waiver/v1',
+  revocation: 'https://weighbridge.dev/evidence/revocation/v1',
+  tally: 'https://weighbridge.dev/evidence/tally/v1',
+  bom: 'https://cyclonedx.org/bom',
+  decision: 'https://slsa.dev/verification_summary/v1',
+  modelSignature: 'https://model_signing/signature/v1.0',
+} as const;
+
+export type Environment = 'development' | 'staging' | 'production';
+export type Tier = 'low' | 'medium' | 'high';
+/** The three roots of an artifact (DESIGN §1a "Identity"); an approval names the one it binds. */
+export type RootName = 'all' | 'loading' | 'weights';
+
+/** Who made evidence, precisely enough to know what must be made again when rules change. */
+export interface ProducerIdentity {
+  readonly name: string;
+  readonly version: string;
+  readonly ruleSetDigest: Digest;
+}
+
+/** Subject: the artifact. What arrived, from where, when. Also what `reindex` rebuilds snapshots from. */
+export interface ObservedPredicate {
+  readonly producer: ProducerIdentity;
+  readonly observedAt: string;
+  readonly source: {
+    /** purl-like identity, e.g. `hf://models/org/name@<commit>` or `file:` for uploads. Never a caller's host or path. */
+    readonly uri: string;
+    readonly repositoryType: 'models' | 'datasets' | 'spaces';
+    readonly repository: string;
+    readonly commit: string;
+    /** The references that resolved to the commit when it was asked for, e.g. `main`. */
+    readonly references: readonly string[];
+  };
+  /** Code-point order of path. `sha256` without prefix. */
+  readonly files: readonly ObservedFile[];
+  /** True while the snapshot is above the small-file bound and not complete. */
+  readonly provisional: boolean;
+}
+
+export interface ObservedFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  /** git blob id (SHA-1, or of the LFS pointer), as upstream lists it. */
+  readonly gitOid: string;
+  readonly lfs: boolean;
+  /** Bytes are here and verified; otherwise absent, which is neither clean nor malicious. */
+  readonly present: boolean;
+}
+
+export type ScanVerdict = 'clean' | 'suspicious' | 'malicious';
+export type Completeness = 'complete' | 'inconclusive';
+export type Severity = 'low' | 'medium' | 'high' | 'critical';
+
+export interface Finding {
+  /** Stable rule id, e.g. `PKL-CALL-DENIED`. */
+  readonly ruleId: string;
+  readonly severity: Severity;
+  /** What would happen, in words: ``would call `os.system("id")` ``. Lower case, no full stop. */
+  readonly message: string;
+  /** Container path, member, byte offset, opcode index, as far as they apply. Nothing here depends on a file's name. */
+  readonly location: {
+    readonly member?: string;
+    readonly offset?: number;
+    readonly opcode?: number;
+    readonly pointer?: string;
+    /** Only in evidence about an artifact: which file. */
+    readonly path?: string;
+  };
+  readonly remedy: string;
+}
+
+/** Subject: one blob (name-free facts) or one artifact (what paths make of the bytes). */
+export interface ScanPredicate {
+  readonly producer: ProducerIdentity;
+  readonly scannedAt: string;
+  readonly scope: 'blob' | 'artifact';
+  /** Every reading the content admits, e.g. `pickle`, `pytorch-zip`, `safetensors`, `gguf`, `json`, `text`, `unknown`. */
+  readonly formats: readonly string[];
+  readonly sizeBytes: number;
+  readonly verdict: ScanVerdict;
+  readonly completeness: Completeness;
+  /** Why it is inconclusive; empty when complete. */
+  readonly incompleteReasons: readonly string[];
+  readonly findings: readonly Finding[];
+}
+
+/** Subject: the root digest that the approval binds. */
+export interface ApprovalPredicate {
+  readonly approvedAt: string;
+  /** Pseudonymous id of the person; the table that names them is erasable. */
+  readonly person: string;
+  readonly reason: string;
+  readonly root: RootName;
+  readonly namespace: string;
+  readonly environments: readonly Environment[];
+  readonly expiresAt: string | null;
+}
+
+/** Subject: the root digest it covers. Never for integrity rules. */
+export interface WaiverPredicate {
+  readonly waivedAt: string;
+  readonly rule: string;
+  readonly people: readonly string[];
+  readonly reason: string;
+  readonly namespace: string;
+  readonly environments: readonly Environment[];
+  readonly expiresAt: string;
+  readonly breakGlass: boolean;
+}
+
+/** Subject: an artifact (or root) digest. Negative evidence; has no bypass. */
+export interface RevocationPredicate {
+  readonly revokedAt: string;
+  readonly person: string;
+  readonly reason: string;
+  readonly namespace: string;
+}
+
+/** Subject: the policy set's digest. Says from which log index on it is in force. */
+export interface PolicyPredicate {
+  readonly activatedAt: string;
+  readonly policyDigest: Digest;
+  readonly names: readonly string[];
+}
