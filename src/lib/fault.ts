@@ -92,7 +92,13 @@ export class Fault extends Error {
     return faults[this.code];
   }
 
-  toJSON(): { code: FaultCode; message: string; hint?: string; details: Readonly<Record<string, unknown>>; documentation: string } {
+  toJSON(): {
+    code: FaultCode;
+    message: string;
+    hint?: string;
+    details: Readonly<Record<string, unknown>>;
+    documentation: string;
+  } {
     return {
       code: this.code,
       message: this.message,
@@ -107,7 +113,10 @@ export class Fault extends Error {
 export function toFault(thrown: unknown): Fault {
   if (thrown instanceof Fault) return thrown;
   if (isErrno(thrown) && (thrown.code === 'ENOSPC' || thrown.code === 'EDQUOT')) {
-    return new Fault('disk.full', 'the disk is full', { hint: 'free space in the data directory', cause: thrown });
+    return new Fault('disk.full', 'the disk is full', {
+      hint: 'free space in the data directory',
+      cause: thrown,
+    });
   }
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new Fault('internal.unexpected', `unexpected failure: ${message}`, { cause: thrown });

@@ -25,7 +25,9 @@ export interface ProducerInput {
   /** RFC 3339 UTC, whole seconds: the one instant that all statements of this run carry. */
   readonly at: string;
   readonly signal: AbortSignal;
-  open(digest: Digest): Promise<(ByteSource & { readonly localPath: string | undefined } & AsyncDisposable) | undefined>;
+  open(
+    digest: Digest,
+  ): Promise<(ByteSource & { readonly localPath: string | undefined } & AsyncDisposable) | undefined>;
   /** Earlier statements about these subjects by the same producer identity: reuse instead of producing again. */
   known(subjects: readonly Digest[], identity: ProducerIdentity): Promise<ReadonlyMap<Digest, Statement>>;
 }
