@@ -1,0 +1,218 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { Fault, isErrno } from '#lib/fault.ts';
+import { Redacted } from '#lib/redacted.ts';
+import { nearest } from '#lib/nearest.ts';
+
+/** Where a listener listens. Port 0 lets the system choose. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** One configuration key: the same name as a flag (`--console-listen`), a line of the file and a variable. */
+interface ConfigKey<T> {
+  readonly summary: string;
+  readonly fallback: T;
+  readonly parse: (text: string) => T;
+}
+
+const key = <T>(summary: string, fallback: T, parse: (text: string) => T): ConfigKey<T> => ({ summary, fallback, parse });
+
+/** The one configuration schema. Key names are the flag names; `WEIGHBRIDGE_` and upper case make the variable. */
+export const configKeys = {
+  data: key('directory that belongs to the server: keys, blobs, log, database', './data', (text) => text),
+  listen: key('address for clients (hub protocol)', parseListen('127.0.0.1:7080'), parseListen),
+  'console-listen': key('address for people and automation (console, /wb/v1, metrics)', parseListen('127.0.0.1:7081'), parseListen),
+  upstream: key('hub that files come from', new URL('https://huggingface.co'), parseHubUrl),
+  'upstream-token': key<Redacted<string> | undefined>('token for the upstream hub', undefined, (text) => new Redacted(text)),
+  'admin-token': key<Redacted<string> | undefined>('administrator token; made and printed once where absent', undefined, parseAdminToken),
+  database: key<Redacted<string> | undefined>('PostgreSQL URL of the application role; embedded where absent', undefined, parseDatabaseUrl),
+  'database-owner': key<Redacted<string> | undefined>('PostgreSQL URL of the owner role, for migrations', undefined, parseDatabaseUrl),
+  policies: key<string | undefined>('directory of policy files; `<data>/policies` where absent', undefined, (text) => text),
+  environment: key('environment of pulls in the default namespace', 'development' as const, oneOf(['development', 'staging', 'production'])),
+  tier: key('risk tier of repositories that have none set', 'medium' as const, oneOf(['low', 'medium', 'high'])),
+  origin: key('name of the transparency log, first start only', 'weighbridge.local/log', parseOrigin),
+  'hold-wait': key('seconds a client waits for a verdict before it is told to come back', 8, parseWhole(1, 60)),
+  'reference-ttl': key('seconds before a branch is asked for upstream again', 2, parseWhole(0, 3600)),
+  'intake-concurrency': key('files fetched at the same time', 4, parseWhole(1, 64)),
+  'interim-responses': key('send 100 Continue while a hub client waits; `off` behind a proxy that swallows it', 'on' as const, oneOf(['on', 'off'])),
+  'log-level': key('least severe log line written', 'info' as const, oneOf(['fatal', 'error', 'warn', 'info', 'debug'])),
+} as const;
+
+export type ConfigName = keyof typeof configKeys;
+type Widen<T> = T extends ConfigKey<infer V> ? V : never;
+export type Configuration = { readonly [K in ConfigName]: Widen<(typeof configKeys)[K]> };
+
+/** `--flag value` pairs of the command line, the environment and the directory that relative paths start from. */
+export interface ConfigSources {
+  readonly flags: ReadonlyMap<string, string>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly directory: string;
+}
+
+export function environmentName(name: string): string {
+  return `WEIGHBRIDGE_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/**
+ * Flags, then variables, then the file (`--config`, `WEIGHBRIDGE_CONFIG` or `<data>/config.yaml`), then defaults.
+ * Fault `config.invalid` names the source, the key and what would be accepted; unknown names get the nearest known one.
+ */
+export function readConfiguration(sources: ConfigSources): Configuration {
+  const { flags, environment, directory } = sources;
+  refuseUnknownVariables(environment);
+  const explicit = flags.get('config') ?? environment['WEIGHBRIDGE_CONFIG'];
+  const data = flags.get('data') ?? environment['WEIGHBRIDGE_DATA'];
+  const path = explicit ?? join(resolve(directory, data ?? configKeys.data.fallback), 'config.yaml');
+  const file = readConfigFile(resolve(directory, path), explicit !== undefined);
+  const entries = Object.entries(configKeys).map(([name, row]) => {
+    const found = firstDefined(
+      { source: `--${name}`, text: flags.get(name) },
+      { source: environmentName(name), text: environment[environmentName(name)] },
+      { source: `\`${name}\` in ${path}`, text: file.get(name) },
+    );
+    return [name, found === undefined ? row.fallback : parseKey(row.parse, found.text, found.source)];
+  });
+  const configuration = Object.fromEntries(entries) as Configuration;
+  return {
+    ...configuration,
+    data: resolve(directory, configuration.data),
+    policies: configuration.policies === undefined ? undefined : resolve(directory, configuration.policies),
+  };
+}
+
+function firstDefined(...candidates: readonly { source: string; text: string | undefined }[]) {
+  for (const { source, text } of candidates) if (text !== undefined) return { source, text };
+  return undefined;
+}
+
+function parseKey(parse: (text: string) => unknown, text: string, source: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Fault('config.invalid', `${source}: ${error.message}`, error.hint === undefined ? {} : { hint: error.hint });
+  }
+}
+
+function refuseUnknownVariables(environment: Readonly<Record<string, string | undefined>>): void {
+  const known = new Set([...Object.keys(configKeys).map(environmentName), ...foreignVariables]);
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith('WEIGHBRIDGE_') || known.has(name)) continue;
+    throw unknownName(`variable \`${name}\``, name, [...known]);
+  }
+}
+
+/** Variables that are ours but not configuration of the server: tests and the launcher use them. */
+const foreignVariables = [
+  'WEIGHBRIDGE_CONFIG',
+  'WEIGHBRIDGE_REQUIRE_ALL',
+  'WEIGHBRIDGE_NIGHTLY',
+  'WEIGHBRIDGE_FAULT_AT',
+  'WEIGHBRIDGE_FAULT_TRACE',
+  'WEIGHBRIDGE_FUZZ_STREAMS',
+  'WEIGHBRIDGE_PARENT_PID',
+];
+
+function unknownName(what: string, name: string, known: readonly string[]): Fault {
+  const near = nearest(name, known);
+  return new Fault('config.invalid', `unknown ${what}`, {
+    hint: near === undefined ? '`weighbridge serve --help` lists all keys' : `did you mean \`${near}\`?`,
+  });
+}
+
+function readConfigFile(path: string, required: boolean): ReadonlyMap<string, string> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isErrno(error) && error.code === 'ENOENT' && !required) return new Map();
+    throw new Fault('config.invalid', `cannot read configuration file \`${path}\``, { cause: error });
+  }
+  const parsed: unknown = parseYamlText(text, path);
+  if (parsed === null || parsed === undefined) return new Map();
+  if (typeof parsed !== 'object' || Array.isArray(parsed)) {
+    throw new Fault('config.invalid', `\`${path}\` is not a list of keys`, { hint: 'write lines such as `upstream: https://hub.example`' });
+  }
+  const known = Object.keys(configKeys);
+  return new Map(
+    Object.entries(parsed).map(([name, value]) => {
+      if (!known.includes(name)) throw unknownName(`key \`${name}\` in \`${path}\``, name, known);
+      if (typeof value === 'object') throw new Fault('config.invalid', `\`${name}\` in \`${path}\` must be one value`);
+      return [name, String(value)];
+    }),
+  );
+}
+
+function parseYamlText(text: string, path: string): unknown {
+  try {
+    return parseYaml(text, { maxAliasCount: 0 });
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : '';
+    throw new Fault('config.invalid', `\`${path}\` is not YAML: ${reason}`, { cause: error });
+  }
+}
+
+function parseListen(text: string): ListenAddress {
+  const match = /^(?:(\[[0-9a-fA-F:]+\]|[^:[\]\s]+):)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (!match || port > 65_535) {
+    throw new Fault('config.invalid', `\`${text}\` is not an address`, { hint: 'write `host:port`, for example `127.0.0.1:7080`' });
+  }
+  return { host: (match[1] ?? '127.0.0.1').replace(/^\[|\]$/g, ''), port };
+}
+
+function parseHubUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    throw new Fault('config.invalid', `\`${text}\` is not a hub URL`, { hint: 'write `https://host` or `http://host:port`' });
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new Fault('config.invalid', 'the hub URL carries a credential', { hint: 'use `upstream-token` instead' });
+  }
+  return url;
+}
+
+function parseAdminToken(text: string): Redacted<string> {
+  if (text.length < 16) throw new Fault('config.invalid', 'the administrator token is shorter than 16 characters');
+  return new Redacted(text);
+}
+
+function parseDatabaseUrl(text: string): Redacted<string> {
+  if (!/^postgres(ql)?:\/\//.test(text)) {
+    throw new Fault('config.invalid', 'the database URL does not start with `postgres://`');
+  }
+  return new Redacted(text);
+}
+
+function parseOrigin(text: string): string {
+  if (!/^[^\s+\p{Cc}]{1,200}$/u.test(text)) {
+    throw new Fault('config.invalid', `\`${text}\` is not a log origin`, { hint: 'no spaces, no `+`, at most 200 characters' });
+  }
+  return text;
+}
+
+function parseWhole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new Fault('config.invalid', `\`${text}\` is not a whole number from ${least} to ${most}`);
+    }
+    return value;
+  };
+}
+
+function oneOf<const T extends string>(values: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = values.find((value) => value === text);
+    if (found === undefined) throw new Fault('config.invalid', `\`${text}\` is not one of ${values.map((v) => `\`${v}\``).join(', ')}`);
+    return found;
+  };
+}
+
+/** Is this address reachable from this machine only? */
+export function isLoopback(address: ListenAddress): boolean {
+  return address.host === 'localhost' || address.host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address.host);
+}

@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { faults, isErrno, toFault } from '#lib/fault.ts';
+import { nearest } from '#lib/nearest.ts';
+import { Fault } from '#lib/fault.ts';
+import { helpOf, parseArguments, print } from './cli/command.ts';
+import type { CommandContext, ExitCode } from './cli/command.ts';
+import { commands } from './cli/commands.ts';
+
+/** Runs one command line. Never throws: a failure is printed with its hint and becomes the exit code of its row. */
+export async function main(words: readonly string[], context: CommandContext): Promise<ExitCode> {
+  try {
+    return await dispatch(words, context);
+  } catch (error) {
+    if (isErrno(error) && error.code === 'EPIPE') return 0;
+    const fault = toFault(error);
+    const json = words.some((word, index) => word === '--output=json' || (word === 'json' && words[index - 1] === '--output'));
+    if (json) await print(context.stdout, `${JSON.stringify({ error: fault })}\n`);
+    await print(context.stderr, describeFault(fault));
+    return faults[fault.code].exit;
+  }
+}
+
+async function dispatch(words: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const [name, ...rest] = words;
+  if (name === undefined || name === 'help' || name === '--help') {
+    const topic = commands.find((command) => command.name === rest[0]);
+    await print(context.stdout, topic ? helpOf(topic) : overview());
+    return name === undefined ? 1 : 0;
+  }
+  if (name === '--version' || name === 'version') {
+    await print(context.stdout, `weighbridge ${version()}\n`);
+    return 0;
+  }
+  const command = commands.find((candidate) => candidate.name === name);
+  if (command === undefined) {
+    const near = nearest(name, [...commands.map((candidate) => candidate.name), 'help', 'version']);
+    throw new Fault('command.unknown', `there is no command \`${name}\``, {
+      hint: near === undefined ? '`weighbridge help` lists all commands' : `did you mean \`weighbridge ${near}\`?`,
+    });
+  }
+  if (rest.includes('--help')) {
+    await print(context.stdout, helpOf(command));
+    return 0;
+  }
+  return command.run(parseArguments(command, rest), context);
+}
+
+function overview(): string {
+  const rows = commands.map((command) => `  ${command.name.padEnd(10)} ${command.summary}`);
+  return `Weighbridge: nothing rolls onto the road until it has been weighed, stamped and logged.\n\nusage: weighbridge COMMAND [options]\n\n${rows.join('\n')}\n\n\`weighbridge help COMMAND\` tells more about one.\n`;
+}
+
+function describeFault(fault: Fault): string {
+  const hint = fault.hint === undefined ? '' : `hint: ${fault.hint}\n`;
+  const cause = fault.code === 'internal.unexpected' && fault.cause instanceof Error ? `${fault.cause.stack ?? ''}\n` : '';
+  return `error: ${fault.message} (${fault.code})\n${hint}${cause}`;
+}
+
+/** Version of the package. */
+export function version(): string {
+  const parsed: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return typeof parsed === 'object' && parsed !== null && 'version' in parsed ? String(parsed.version) : 'unknown';
+}
+
+if (import.meta.main) {
+  const code = await main(process.argv.slice(2), {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    environment: process.env,
+    directory: process.cwd(),
+  });
+  process.exitCode = code;
+}
