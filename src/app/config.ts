@@ -18,27 +18,75 @@ interface ConfigKey<T> {
   readonly parse: (text: string) => T;
 }
 
-const key = <T>(summary: string, fallback: T, parse: (text: string) => T): ConfigKey<T> => ({ summary, fallback, parse });
+const key = <T>(summary: string, fallback: T, parse: (text: string) => T): ConfigKey<T> => ({
+  summary,
+  fallback,
+  parse,
+});
 
 /** The one configuration schema. Key names are the flag names; `WEIGHBRIDGE_` and upper case make the variable. */
 export const configKeys = {
   data: key('directory that belongs to the server: keys, blobs, log, database', './data', (text) => text),
   listen: key('address for clients (hub protocol)', parseListen('127.0.0.1:7080'), parseListen),
-  'console-listen': key('address for people and automation (console, /wb/v1, metrics)', parseListen('127.0.0.1:7081'), parseListen),
+  'console-listen': key(
+    'address for people and automation (console, /wb/v1, metrics)',
+    parseListen('127.0.0.1:7081'),
+    parseListen,
+  ),
   upstream: key('hub that files come from', new URL('https://huggingface.co'), parseHubUrl),
-  'upstream-token': key<Redacted<string> | undefined>('token for the upstream hub', undefined, (text) => new Redacted(text)),
-  'admin-token': key<Redacted<string> | undefined>('administrator token; made and printed once where absent', undefined, parseAdminToken),
-  database: key<Redacted<string> | undefined>('PostgreSQL URL of the application role; embedded where absent', undefined, parseDatabaseUrl),
-  'database-owner': key<Redacted<string> | undefined>('PostgreSQL URL of the owner role, for migrations', undefined, parseDatabaseUrl),
-  policies: key<string | undefined>('directory of policy files; `<data>/policies` where absent', undefined, (text) => text),
-  environment: key('environment of pulls in the default namespace', 'development' as const, oneOf(['development', 'staging', 'production'])),
-  tier: key('risk tier of repositories that have none set', 'medium' as const, oneOf(['low', 'medium', 'high'])),
+  'upstream-token': key<Redacted<string> | undefined>(
+    'token for the upstream hub',
+    undefined,
+    (text) => new Redacted(text),
+  ),
+  'admin-token': key<Redacted<string> | undefined>(
+    'administrator token; made and printed once where absent',
+    undefined,
+    parseAdminToken,
+  ),
+  database: key<Redacted<string> | undefined>(
+    'PostgreSQL URL of the application role; embedded where absent',
+    undefined,
+    parseDatabaseUrl,
+  ),
+  'database-owner': key<Redacted<string> | undefined>(
+    'PostgreSQL URL of the owner role, for migrations',
+    undefined,
+    parseDatabaseUrl,
+  ),
+  policies: key<string | undefined>(
+    'directory of policy files; `<data>/policies` where absent',
+    undefined,
+    (text) => text,
+  ),
+  environment: key(
+    'environment of pulls in the default namespace',
+    'development' as const,
+    oneOf(['development', 'staging', 'production']),
+  ),
+  tier: key(
+    'risk tier of repositories that have none set',
+    'medium' as const,
+    oneOf(['low', 'medium', 'high']),
+  ),
   origin: key('name of the transparency log, first start only', 'weighbridge.local/log', parseOrigin),
-  'hold-wait': key('seconds a client waits for a verdict before it is told to come back', 8, parseWhole(1, 60)),
+  'hold-wait': key(
+    'seconds a client waits for a verdict before it is told to come back',
+    8,
+    parseWhole(1, 60),
+  ),
   'reference-ttl': key('seconds before a branch is asked for upstream again', 2, parseWhole(0, 3600)),
   'intake-concurrency': key('files fetched at the same time', 4, parseWhole(1, 64)),
-  'interim-responses': key('send 100 Continue while a hub client waits; `off` behind a proxy that swallows it', 'on' as const, oneOf(['on', 'off'])),
-  'log-level': key('least severe log line written', 'info' as const, oneOf(['fatal', 'error', 'warn', 'info', 'debug'])),
+  'interim-responses': key(
+    'send 100 Continue while a hub client waits; `off` behind a proxy that swallows it',
+    'on' as const,
+    oneOf(['on', 'off']),
+  ),
+  'log-level': key(
+    'least severe log line written',
+    'info' as const,
+    oneOf(['fatal', 'error', 'warn', 'info', 'debug']),
+  ),
 } as const;
 
 export type ConfigName = keyof typeof configKeys;
@@ -93,7 +141,11 @@ function parseKey(parse: (text: string) => unknown, text: string, source: string
     return parse(text);
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    throw new Fault('config.invalid', `${source}: ${error.message}`, error.hint === undefined ? {} : { hint: error.hint });
+    throw new Fault(
+      'config.invalid',
+      `${source}: ${error.message}`,
+      error.hint === undefined ? {} : { hint: error.hint },
+    );
   }
 }
 
@@ -134,13 +186,16 @@ function readConfigFile(path: string, required: boolean): ReadonlyMap<string, st
   const parsed: unknown = parseYamlText(text, path);
   if (parsed === null || parsed === undefined) return new Map();
   if (typeof parsed !== 'object' || Array.isArray(parsed)) {
-    throw new Fault('config.invalid', `\`${path}\` is not a list of keys`, { hint: 'write lines such as `upstream: https://hub.example`' });
+    throw new Fault('config.invalid', `\`${path}\` is not a list of keys`, {
+      hint: 'write lines such as `upstream: https://hub.example`',
+    });
   }
   const known = Object.keys(configKeys);
   return new Map(
     Object.entries(parsed).map(([name, value]) => {
       if (!known.includes(name)) throw unknownName(`key \`${name}\` in \`${path}\``, name, known);
-      if (typeof value === 'object') throw new Fault('config.invalid', `\`${name}\` in \`${path}\` must be one value`);
+      if (typeof value === 'object')
+        throw new Fault('config.invalid', `\`${name}\` in \`${path}\` must be one value`);
       return [name, String(value)];
     }),
   );
@@ -159,7 +214,9 @@ function parseListen(text: string): ListenAddress {
   const match = /^(?:(\[[0-9a-fA-F:]+\]|[^:[\]\s]+):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (!match || port > 65_535) {
-    throw new Fault('config.invalid', `\`${text}\` is not an address`, { hint: 'write `host:port`, for example `127.0.0.1:7080`' });
+    throw new Fault('config.invalid', `\`${text}\` is not an address`, {
+      hint: 'write `host:port`, for example `127.0.0.1:7080`',
+    });
   }
   return { host: (match[1] ?? '127.0.0.1').replace(/^\[|\]$/g, ''), port };
 }
@@ -167,16 +224,21 @@ function parseListen(text: string): ListenAddress {
 function parseHubUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw new Fault('config.invalid', `\`${text}\` is not a hub URL`, { hint: 'write `https://host` or `http://host:port`' });
+    throw new Fault('config.invalid', `\`${text}\` is not a hub URL`, {
+      hint: 'write `https://host` or `http://host:port`',
+    });
   }
   if (url.username !== '' || url.password !== '') {
-    throw new Fault('config.invalid', 'the hub URL carries a credential', { hint: 'use `upstream-token` instead' });
+    throw new Fault('config.invalid', 'the hub URL carries a credential', {
+      hint: 'use `upstream-token` instead',
+    });
   }
   return url;
 }
 
 function parseAdminToken(text: string): Redacted<string> {
-  if (text.length < 16) throw new Fault('config.invalid', 'the administrator token is shorter than 16 characters');
+  if (text.length < 16)
+    throw new Fault('config.invalid', 'the administrator token is shorter than 16 characters');
   return new Redacted(text);
 }
 
@@ -189,7 +251,9 @@ function parseDatabaseUrl(text: string): Redacted<string> {
 
 function parseOrigin(text: string): string {
   if (!/^[^\s+\p{Cc}]{1,200}$/u.test(text)) {
-    throw new Fault('config.invalid', `\`${text}\` is not a log origin`, { hint: 'no spaces, no `+`, at most 200 characters' });
+    throw new Fault('config.invalid', `\`${text}\` is not a log origin`, {
+      hint: 'no spaces, no `+`, at most 200 characters',
+    });
   }
   return text;
 }
@@ -207,7 +271,11 @@ function parseWhole(least: number, most: number): (text: string) => number {
 function oneOf<const T extends string>(values: readonly T[]): (text: string) => T {
   return (text) => {
     const found = values.find((value) => value === text);
-    if (found === undefined) throw new Fault('config.invalid', `\`${text}\` is not one of ${values.map((v) => `\`${v}\``).join(', ')}`);
+    if (found === undefined)
+      throw new Fault(
+        'config.invalid',
+        `\`${text}\` is not one of ${values.map((v) => `\`${v}\``).join(', ')}`,
+      );
     return found;
   };
 }

@@ -13,7 +13,9 @@ export async function main(words: readonly string[], context: CommandContext): P
   } catch (error) {
     if (isErrno(error) && error.code === 'EPIPE') return 0;
     const fault = toFault(error);
-    const json = words.some((word, index) => word === '--output=json' || (word === 'json' && words[index - 1] === '--output'));
+    const json = words.some(
+      (word, index) => word === '--output=json' || (word === 'json' && words[index - 1] === '--output'),
+    );
     if (json) await print(context.stdout, `${JSON.stringify({ error: fault })}\n`);
     await print(context.stderr, describeFault(fault));
     return faults[fault.code].exit;
@@ -35,7 +37,10 @@ async function dispatch(words: readonly string[], context: CommandContext): Prom
   if (command === undefined) {
     const near = nearest(name, [...commands.map((candidate) => candidate.name), 'help', 'version']);
     throw new Fault('command.unknown', `there is no command \`${name}\``, {
-      hint: near === undefined ? '`weighbridge help` lists all commands' : `did you mean \`weighbridge ${near}\`?`,
+      hint:
+        near === undefined
+          ? '`weighbridge help` lists all commands'
+          : `did you mean \`weighbridge ${near}\`?`,
     });
   }
   if (rest.includes('--help')) {
@@ -52,14 +57,19 @@ function overview(): string {
 
 function describeFault(fault: Fault): string {
   const hint = fault.hint === undefined ? '' : `hint: ${fault.hint}\n`;
-  const cause = fault.code === 'internal.unexpected' && fault.cause instanceof Error ? `${fault.cause.stack ?? ''}\n` : '';
+  const cause =
+    fault.code === 'internal.unexpected' && fault.cause instanceof Error
+      ? `${fault.cause.stack ?? ''}\n`
+      : '';
   return `error: ${fault.message} (${fault.code})\n${hint}${cause}`;
 }
 
 /** Version of the package. */
 export function version(): string {
   const parsed: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return typeof parsed === 'object' && parsed !== null && 'version' in parsed ? String(parsed.version) : 'unknown';
+  return typeof parsed === 'object' && parsed !== null && 'version' in parsed
+    ? String(parsed.version)
+    : 'unknown';
 }
 
 if (import.meta.main) {

@@ -72,7 +72,10 @@ function unknownOption(command: Command, name: string): Fault {
     command.options.map((option) => option.name),
   );
   return new Fault('command.usage', `\`weighbridge ${command.name}\` has no option \`--${name}\``, {
-    hint: near === undefined ? `\`weighbridge ${command.name} --help\` lists them` : `did you mean \`--${near}\`?`,
+    hint:
+      near === undefined
+        ? `\`weighbridge ${command.name} --help\` lists them`
+        : `did you mean \`--${near}\`?`,
   });
 }
 
@@ -81,7 +84,9 @@ export function helpOf(command: Command): string {
     const left = `--${option.name}${'value' in option && option.value !== undefined ? ` ${option.value}` : ''}`;
     return `  ${left.padEnd(30)} ${option.summary}`;
   });
-  const usage = [`weighbridge ${command.name}`, command.usage, '[options]'].filter((part) => part !== '').join(' ');
+  const usage = [`weighbridge ${command.name}`, command.usage, '[options]']
+    .filter((part) => part !== '')
+    .join(' ');
   return `${command.summary}\n\nusage: ${usage}\n\n${rows.join('\n')}\n`;
 }
 
@@ -92,12 +97,18 @@ export async function print(stream: Writable, text: string): Promise<void> {
   });
 }
 
-export const outputOption: CommandOption = { name: 'output', value: 'text|json', summary: 'how to print the answer; text by default' };
+export const outputOption: CommandOption = {
+  name: 'output',
+  value: 'text|json',
+  summary: 'how to print the answer; text by default',
+};
 
 export function outputFormat(input: CommandInput, formats: readonly string[] = ['text', 'json']): string {
   const format = input.flags.get('output') ?? 'text';
   if (!formats.includes(format)) {
-    throw new Fault('command.usage', `\`${format}\` is not an output format`, { hint: `one of ${formats.join(', ')}` });
+    throw new Fault('command.usage', `\`${format}\` is not an output format`, {
+      hint: `one of ${formats.join(', ')}`,
+    });
   }
   return format;
 }

@@ -1,0 +1,46 @@
+import type { Digest } from '#artifact/digest.ts';
+import type { PullEvent, PullJournal } from '#gates/pull/ports.ts';
+import type { Metrics } from './metrics.ts';
+
+/** One line of a tally: how often an outcome happened to an artifact within the minute. */
+export interface TallyLine {
+  readonly outcome: PullEvent['outcome'];
+  readonly artifact: Digest | null;
+  readonly reason: string | null;
+  readonly count: number;
+}
+
+/** Namespace and its lines of one minute, ready to become one `tally` statement. */
+export interface TallyBatch {
+  readonly namespace: string;
+  readonly lines: readonly TallyLine[];
+}
+
+/** Distinct lines held per minute; what comes on top is counted together under a null artifact. */
+const heldLines = 10_000;
+
+/**
+ * Counts what the pull gate did. Serves and refusals are not logged one by one (an unauthenticated caller could fill the
+ * log): `drain` gives the counts since the last call, which the wire appends once a minute.
+ */
+export function openJournal(metrics: Metrics): PullJournal & { drain(): readonly TallyBatch[] } {
+  let namespaces = new Map<string, Map<string, TallyLine>>();
+  const note = (event: PullEvent): void => {
+    metrics.pulls.inc({ outcome: event.outcome });
+    if (event.sentBytes > 0) metrics.sentBytes.inc(event.sentBytes);
+    if (event.outcome !== 'served' && event.outcome !== 'refused') return;
+    const lines = namespaces.get(event.principal.namespace) ?? new Map<string, TallyLine>();
+    namespaces.set(event.principal.namespace, lines);
+    const full = lines.size >= heldLines;
+    const artifact = full ? null : (event.artifact ?? null);
+    const reason = full ? null : (event.reason ?? null);
+    const name = `${event.outcome} ${artifact} ${reason}`;
+    lines.set(name, { outcome: event.outcome, artifact, reason, count: (lines.get(name)?.count ?? 0) + 1 });
+  };
+  const drain = (): readonly TallyBatch[] => {
+    const drained = namespaces;
+    namespaces = new Map();
+    return [...drained].map(([namespace, lines]) => ({ namespace, lines: [...lines.values()] }));
+  };
+  return { note, drain };
+}
