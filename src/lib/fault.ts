@@ -42,6 +42,7 @@ export const faults = {
   'ledger.diverged': fatal,
   'ledger.unavailable': later(503),
   'limit.exceeded': bad(413),
+  'manifest.invalid': bad(422),
   'note.invalid': bad(422),
   'path.collision': bad(422),
   'path.invalid': bad(400),

@@ -14,6 +14,8 @@ export const limits = {
   pathComponentBytes: 255,
   /** Files of one artifact. */
   artifactFiles: 100_000,
+  /** A manifest v1: 100 000 files with paths of about 400 bytes. */
+  manifestBytes: 64 * MiB,
   /** Above this many small files a snapshot stays provisional (DESIGN §1a "Lazy snapshots"). */
   snapshotSmallFiles: 2_000,
   /** Subjects of one statement (DESIGN §1a). */
@@ -24,10 +26,45 @@ export const limits = {
   /** A signed note (C2SP signed-note says at least 16 signatures must be accepted). */
   noteBytes: 1 * MiB,
   noteSignatures: 64,
+  /** Path and query of one request to the hub protocol: a path of `pathBytes` with every byte escaped, and a query. */
+  requestTargetBytes: 3 * 4096 + 4096,
+  /** Our words in `X-Error-Message`: clients and proxies keep a header line of 4 KiB. */
+  headerMessageBytes: 2_000,
+  /** Paths of one `paths-info` request. */
+  pathsPerRequest: 10_000,
   /** Request bodies of our own API. */
   requestBytes: 1 * MiB,
   /** One scan of one file. */
   scanTimeMs: 120_000,
   scanMemoryMB: 1024,
   findingsPerFile: 1_000,
+  /** Values of one JSON document: a tokenizer of 500 000 merges has about 2 million. */
+  jsonValues: 10_000_000,
+  /** The bound of the reference implementation of safetensors. */
+  safetensorsHeaderBytes: 100_000_000,
+  tensorDimensions: 64,
+  /** GGUF: llama.cpp knows 4 dimensions and names below 64 bytes; texts are chat templates at most. */
+  ggufTensors: 100_000,
+  ggufValues: 100_000,
+  ggufKeyBytes: 65_535,
+  ggufTextBytes: 1 * MiB,
+  ggufArrayDepth: 8,
+  ggufDimensions: 4,
+  /**
+   * Policies (docs/reference/policies.md "Bounds"): one document, one expression, its nesting, the steps that one rule
+   * and one whole decision may take (Kubernetes' CEL limits are the model: 1 000 000 per call, 10 000 000 per policy).
+   */
+  policyBytes: 256 * KiB,
+  policyRules: 200,
+  policySetPolicies: 100,
+  policyExpressionBytes: 4096,
+  policyExpressionDepth: 48,
+  policyMacroDepth: 4,
+  policyListLiteral: 256,
+  policyRuleSteps: 1_000_000,
+  policyDecisionSteps: 20_000_000,
+  /** Reasons of one rule that name a file; the rest is counted. */
+  reasonsPerRule: 20,
+  evidencePerReason: 100,
+  waiverDays: 90,
 } as const;
