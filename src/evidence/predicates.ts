@@ -82,11 +82,21 @@ export interface Finding {
   readonly remedy: string;
 }
 
-/** Subject: one blob (name-free facts) or one artifact (what paths make of the bytes). */
+/**
+ * Subjects: up to `limits.statementSubjects` blobs (scope `blob`, name-free facts) or one artifact (scope `artifact`, what
+ * paths make of the bytes). One result per subject, in the order of the subjects, so that an intake of many small files
+ * is a few log entries. A result holds for the blob wherever its bytes appear.
+ */
 export interface ScanPredicate {
   readonly producer: ProducerIdentity;
   readonly scannedAt: string;
   readonly scope: 'blob' | 'artifact';
+  readonly results: readonly ScanResult[];
+}
+
+export interface ScanResult {
+  /** Hex SHA-256 of the subject that this result is about. */
+  readonly sha256: string;
   /** Every reading the content admits, e.g. `pickle`, `pytorch-zip`, `safetensors`, `gguf`, `json`, `text`, `unknown`. */
   readonly formats: readonly string[];
   readonly sizeBytes: number;
