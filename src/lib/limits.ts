@@ -38,6 +38,22 @@ export const limits = {
   scanTimeMs: 120_000,
   scanMemoryMB: 1024,
   findingsPerFile: 1_000,
+  /** Pickle machine: opcodes of one file, values on stack and memo, one text line, what containers remember. */
+  pickleOpcodes: 200_000_000,
+  pickleValues: 8_000_000,
+  pickleCalls: 1_000_000,
+  pickleLineBytes: 16 * MiB,
+  pickleRetainedItems: 250_000,
+  /** Streams in one file, and pickles hidden inside strings: how deep, how many, how long once decoded. */
+  pickleStreams: 10_000,
+  pickleNestedDepth: 4,
+  pickleNestedCount: 2_000,
+  pickleNestedBytes: 32 * MiB,
+  /** Zip: entries per enumeration, one inflated member, all of them, the ratio that deflate can reach honestly. */
+  zipEntries: 100_000,
+  zipNameBytes: 4096,
+  zipMemberBytes: 512 * MiB,
+  zipRatio: 1_032,
   /** Values of one JSON document: a tokenizer of 500 000 merges has about 2 million. */
   jsonValues: 10_000_000,
   /** The bound of the reference implementation of safetensors. */
