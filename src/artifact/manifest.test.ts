@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { encodeJcs } from '#lib/jcs.ts';
 import { compareCodePoints } from '#lib/path-name.ts';
 import { digestOf } from './digest.ts';

@@ -56,11 +56,15 @@ async function replaceFile(file: DurableFile, mode: number): Promise<void> {
     dirname(file.path),
     `.${basename(file.path)}.${process.pid}-${randomBytes(6).toString('hex')}${temporarySuffix}`,
   );
-  const handle = await durably('durable-file.create-temporary', () =>
-    open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600),
+  faultPoint('durable-file.create-temporary');
+  const handle = await open(
+    temporary,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+    0o600,
   );
   try {
     try {
+      faultPoint('durable-file.create-temporary', 'after');
       await durably('durable-file.write', () => handle.writeFile(file.bytes));
       await handle.chmod(mode);
       // Stopping before the sync: only a temporary name exists, which readers never look at.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { encodeJcs, encodeJcsText } from './jcs.ts';
 
 const rejects = (value: unknown, code = 'json.invalid'): void => {

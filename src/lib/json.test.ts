@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { parseJson } from './json.ts';
 import type { JsonBounds } from './json.ts';
 
 const refuses = (input: Uint8Array | string, code: string, bounds?: JsonBounds): void => {
   assert.throws(() => parseJson(input, bounds), { name: 'Fault', code });
 };
+
+const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 
 test('JSON comes through as JSON.parse reads it', () => {
   fc.assert(
@@ -43,7 +45,6 @@ test('duplicate members are refused however they are spelt', () => {
 });
 
 test('depth is bounded before the parser runs', () => {
-  const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
   assert.doesNotThrow(() => parseJson(deep(128)));
   refuses(deep(129), 'limit.exceeded');
   refuses('['.repeat(5_000_000), 'limit.exceeded');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { compareCodePoints, findPathCollisions, foldPathName, parsePathName } from './path-name.ts';
 
 test('paths of real repositories pass unchanged', () => {

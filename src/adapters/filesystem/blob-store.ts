@@ -7,7 +7,7 @@ import { digestOfHex, hexOf } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { BlobDescriptor, BlobExpectation, BlobStore } from '#artifact/blob-store.ts';
 import { Fault, isErrno, toFault } from '#lib/fault.ts';
-import { durably } from '#lib/fault-point.ts';
+import { durably, faultPoint } from '#lib/fault-point.ts';
 import { createBlobDirectory, syncBlobDirectory } from './blob-directory.ts';
 import { openBlobFile } from './open-blob.ts';
 
@@ -82,10 +82,14 @@ async function writeTemporary(
   source: AsyncIterable<Uint8Array> | Uint8Array,
   expected: BlobExpectation,
 ): Promise<BlobDescriptor> {
-  const handle = await durably('blob.create-temporary', () =>
-    open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600),
+  faultPoint('blob.create-temporary');
+  const handle = await open(
+    path,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+    0o600,
   );
   try {
+    faultPoint('blob.create-temporary', 'after');
     const descriptor = await drain(source, expected, (chunk) =>
       durably('blob.write', () => writeAll(handle, chunk)),
     );
