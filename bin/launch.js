@@ -141,9 +141,34 @@ function become(executable, args) {
   });
 }
 
+/** Time of the newest file in a folder, in ms; 0 for none. */
+function newest(folder) {
+  if (!fs.existsSync(folder)) return 0;
+  const files = fs
+    .readdirSync(folder, { recursive: true })
+    .map((name) => fs.statSync(path.join(folder, name)));
+  return Math.max(0, ...files.filter((stat) => stat.isFile()).map((stat) => stat.mtimeMs));
+}
+
+/** In a checkout, builds the console where it is missing or older than its source. The server runs without it too. */
+function buildConsole() {
+  const built = newest(path.join(root, 'console', 'dist'));
+  if (built > newest(path.join(root, 'console', 'src'))) return;
+  const vite = path.join(root, 'node_modules', 'vite', 'bin', 'vite.js');
+  if (!fs.existsSync(vite)) return;
+  process.stderr.write('weighbridge: building the console (once)\n');
+  const result = spawnSync(pinnedNode(), [vite, 'build', 'console', '--logLevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  if (result.status !== 0)
+    process.stderr.write('weighbridge: the console was not built; going on without it\n');
+}
+
 /** Runs the command line: src/app/main.ts in a checkout, dist/app/main.js where installed. */
 function launch(args) {
   installMissing({ development: false });
+  if (isCheckout() && args[0] === 'serve') buildConsole();
   const main = isCheckout()
     ? path.join(root, 'src', 'app', 'main.ts')
     : path.join(root, 'dist', 'app', 'main.js');
