@@ -18,6 +18,12 @@ export const faultSites = [
   'durable-file.sync-directory',
   'durable-file.sync-parent',
   'durable-file.write',
+  'ledger.commit',
+  'log.checkpoint',
+  'log.commit',
+  'log.entries',
+  'log.envelopes',
+  'log.tiles',
 ] as const;
 
 export type FaultSite = (typeof faultSites)[number];
