@@ -14,6 +14,9 @@ export const limits = {
   pathComponentBytes: 255,
   /** Files of one artifact. */
   artifactFiles: 100_000,
+  /** A local tree: nesting (each level holds a descriptor open) and names in all, directories and ignored ones too. */
+  treeDepth: 128,
+  treeEntries: 200_000,
   /** A manifest v1: 100 000 files with paths of about 400 bytes. */
   manifestBytes: 64 * MiB,
   /** Above this many small files a snapshot stays provisional (DESIGN §1a "Lazy snapshots"). */
@@ -30,6 +33,8 @@ export const limits = {
   requestTargetBytes: 3 * 4096 + 4096,
   /** Our words in `X-Error-Message`: clients and proxies keep a header line of 4 KiB. */
   headerMessageBytes: 2_000,
+  /** One JSON answer of an upstream hub: a revision that lists 100 000 files. */
+  hubAnswerBytes: 32 * MiB,
   /** Paths of one `paths-info` request. */
   pathsPerRequest: 10_000,
   /** Request bodies of our own API. */
@@ -66,6 +71,8 @@ export const limits = {
   ggufTextBytes: 1 * MiB,
   ggufArrayDepth: 8,
   ggufDimensions: 4,
+  /** A Jinja template in a file of its own. */
+  templateBytes: 1 * MiB,
   /**
    * Policies (docs/reference/policies.md "Bounds"): one document, one expression, its nesting, the steps that one rule
    * and one whole decision may take (Kubernetes' CEL limits are the model: 1 000 000 per call, 10 000 000 per policy).

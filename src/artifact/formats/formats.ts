@@ -1,0 +1,106 @@
+import type { ByteSource } from '../blob-store.ts';
+import { detectExecutable, readExecutable, type ExecutableFacts } from './executable/read-executable.ts';
+import { detectGguf, readGguf, type GgufFacts } from './gguf/read-gguf.ts';
+import { detectJson, readJson, type JsonFacts } from './json/read-json.ts';
+import type { ReadingOutcome } from './reading.ts';
+import { detectSafetensors, readSafetensors, type SafetensorsFacts } from './safetensors/read-safetensors.ts';
+import {
+  detectLfsPointer,
+  detectText,
+  readLfsPointer,
+  readText,
+  type LfsPointerFacts,
+  type TextFacts,
+} from './text/read-text.ts';
+
+/** What one format's reader found in the bytes. */
+export type Reading =
+  | { readonly format: 'empty'; readonly facts: ReadingOutcome<never> }
+  | { readonly format: 'executable'; readonly facts: ExecutableFacts }
+  | { readonly format: 'gguf'; readonly facts: GgufFacts }
+  | { readonly format: 'json'; readonly facts: JsonFacts }
+  | { readonly format: 'lfs-pointer'; readonly facts: LfsPointerFacts }
+  | { readonly format: 'safetensors'; readonly facts: SafetensorsFacts }
+  | { readonly format: 'text'; readonly facts: TextFacts };
+
+export type FormatId = Reading['format'];
+
+export interface Format {
+  readonly id: FormatId;
+  /** Cheap and by content only, never by name; true where the source may be of this format. `head`: first 4 KiB. */
+  detect(head: Uint8Array, source: ByteSource): boolean | Promise<boolean>;
+  /** The facts, or undefined where it is not this format after all. Never throws for bad bytes, only for I/O. */
+  read(source: ByteSource): Promise<Reading | undefined>;
+  /** Readings that say nothing more once this one holds: JSON is also text. */
+  readonly implies: readonly FormatId[];
+}
+
+const headBytes = 4096;
+
+/** The table of formats. A format is one folder and one row; content may be of several, and each of them counts. */
+export const formats: readonly Format[] = [
+  {
+    id: 'empty',
+    detect: (_head, source) => source.sizeBytes === 0,
+    read: () => Promise.resolve({ format: 'empty', facts: { flaws: [], incompleteReasons: [] } }),
+    implies: [],
+  },
+  {
+    id: 'executable',
+    detect: detectExecutable,
+    read: async (source) => reading('executable', await readExecutable(source)),
+    implies: [],
+  },
+  {
+    id: 'gguf',
+    detect: detectGguf,
+    read: async (source) => reading('gguf', await readGguf(source)),
+    implies: [],
+  },
+  {
+    id: 'safetensors',
+    detect: detectSafetensors,
+    read: async (source) => reading('safetensors', await readSafetensors(source)),
+    implies: [],
+  },
+  {
+    id: 'lfs-pointer',
+    detect: detectLfsPointer,
+    read: async (source) => reading('lfs-pointer', await readLfsPointer(source)),
+    implies: ['text'],
+  },
+  {
+    id: 'json',
+    detect: detectJson,
+    read: async (source) => reading('json', await readJson(source)),
+    implies: ['text'],
+  },
+  {
+    id: 'text',
+    detect: detectText,
+    read: async (source) => reading('text', await readText(source)),
+    implies: [],
+  },
+];
+
+function reading<F extends FormatId>(
+  format: F,
+  facts: Extract<Reading, { format: F }>['facts'] | undefined,
+): Reading | undefined {
+  return facts === undefined ? undefined : ({ format, facts } as Reading);
+}
+
+/** Every reading that the content admits, in the order of the table; none means that the format is unknown. */
+export async function readFormats(source: ByteSource): Promise<readonly Reading[]> {
+  const head = await source.read(0, headBytes);
+  const readings: Reading[] = [];
+  const implied = new Set<FormatId>();
+  for (const format of formats) {
+    if (implied.has(format.id) || !(await format.detect(head, source))) continue;
+    const found = await format.read(source);
+    if (found === undefined) continue;
+    readings.push(found);
+    for (const id of format.implies) implied.add(id);
+  }
+  return readings;
+}

@@ -1,0 +1,140 @@
+import { hexOf, type Digest } from '#artifact/digest.ts';
+import { predicateTypes, type ScanPredicate, type ScanResult } from '#evidence/predicates.ts';
+import { statementType, type Statement } from '#evidence/statement.ts';
+import { limits } from '#lib/limits.ts';
+import type { ProducedFile, Producer, ProducerInput } from '../producer.ts';
+import type { Judgement } from './finding.ts';
+import { scanIdentity } from './rule-set.ts';
+import type { ScannableFile, Scanner } from './scanner.ts';
+
+/** A statement stays well below the bound of an envelope, base64 included. */
+const resultsBytes = limits.envelopeBytes / 4;
+
+/**
+ * The scan of an artifact: name-free results for every blob that is here and was not scanned by this rule set before
+ * (up to `limits.statementSubjects` per statement, in order of digest), and one statement about what the artifact's
+ * paths make of its bytes. Known results are not repeated. Absent files are not judged.
+ */
+export function createScanProducer(scanner: Scanner): Producer {
+  return {
+    identity: scanIdentity,
+    predicateType: predicateTypes.scan,
+    async produce(input) {
+      const blobs = new Map(input.files.filter(({ present }) => present).map((file) => [file.digest, file]));
+      const known = await knownFormats(input, [...blobs.keys()]);
+      const fresh = [...blobs.values()].filter(({ digest }) => !known.has(hexOf(digest)));
+      const results = await Promise.all(fresh.map((file) => scanOne(scanner, input, file)));
+      results.sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1));
+      const formats = new Map(known);
+      for (const { sha256, formats: found } of results) formats.set(sha256, found);
+      const artifact = await scanPaths(scanner, input, formats);
+      return [
+        ...batches(results).map((batch) => statementOf(input, 'blob', batch)),
+        statementOf(input, 'artifact', [artifact]),
+      ];
+    },
+  };
+}
+
+function toResult(judgement: Judgement, digest: Digest, sizeBytes: number): ScanResult {
+  const { formats, verdict, completeness, incompleteReasons, findings } = judgement;
+  return { sha256: hexOf(digest), formats, sizeBytes, verdict, completeness, incompleteReasons, findings };
+}
+
+async function scanOne(scanner: Scanner, input: ProducerInput, file: ProducedFile): Promise<ScanResult> {
+  const source = await input.open(file.digest);
+  if (source === undefined) {
+    const missing: Judgement = {
+      formats: ['unknown'],
+      verdict: 'clean',
+      completeness: 'inconclusive',
+      incompleteReasons: ['the bytes are not in the blob store'],
+      findings: [],
+    };
+    return toResult(missing, file.digest, file.sizeBytes);
+  }
+  try {
+    return toResult(await scanner.scanBlob(source, input.signal), file.digest, file.sizeBytes);
+  } finally {
+    await source[Symbol.asyncDispose]();
+  }
+}
+
+async function scanPaths(
+  scanner: Scanner,
+  input: ProducerInput,
+  formats: ReadonlyMap<string, readonly string[]>,
+): Promise<ScanResult> {
+  await using opened = new AsyncDisposableStack();
+  const files: ScannableFile[] = [];
+  for (const { path, sizeBytes, digest, present } of input.files) {
+    const source = present && isRead(path) ? await input.open(digest) : undefined;
+    if (source !== undefined) opened.use(source);
+    files.push({ path, sizeBytes, formats: formats.get(hexOf(digest)) ?? [], source });
+  }
+  const sizeBytes = input.files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  return toResult(await scanner.scanArtifact(files, input.signal), input.artifact, sizeBytes);
+}
+
+/** Only these are read again for their path's sake, so that a large artifact does not need as many open files. */
+export function isRead(path: string): boolean {
+  return /\.(json|jinja2?|j2)$/i.test(path);
+}
+
+/** Formats of the blobs that this rule set has scanned before, from their statements. */
+async function knownFormats(
+  input: ProducerInput,
+  digests: readonly Digest[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const known = new Map<string, readonly string[]>();
+  for (const [digest, statement] of await input.known(digests, scanIdentity)) {
+    const formats = formatsIn(statement, hexOf(digest));
+    if (formats !== undefined) known.set(hexOf(digest), formats);
+  }
+  return known;
+}
+
+function formatsIn(statement: Statement, sha256: string): readonly string[] | undefined {
+  const { predicate } = statement;
+  if (typeof predicate !== 'object' || predicate === null) return undefined;
+  if (!('scope' in predicate) || predicate.scope !== 'blob') return undefined;
+  if (!('results' in predicate) || !Array.isArray(predicate.results)) return undefined;
+  const results: readonly unknown[] = predicate.results;
+  for (const result of results) {
+    if (typeof result !== 'object' || result === null) continue;
+    if (!('sha256' in result) || result.sha256 !== sha256) continue;
+    if (!('formats' in result) || !Array.isArray(result.formats)) continue;
+    return result.formats.filter((format: unknown): format is string => typeof format === 'string');
+  }
+  return undefined;
+}
+
+function batches(results: readonly ScanResult[]): readonly (readonly ScanResult[])[] {
+  const all: ScanResult[][] = [];
+  let sizeBytes = 0;
+  for (const result of results) {
+    const bytes = Buffer.byteLength(JSON.stringify(result));
+    const batch = all.at(-1);
+    if (batch === undefined || batch.length >= limits.statementSubjects || sizeBytes + bytes > resultsBytes) {
+      all.push([result]);
+      sizeBytes = bytes;
+    } else {
+      batch.push(result);
+      sizeBytes += bytes;
+    }
+  }
+  return all;
+}
+
+function statementOf(
+  input: ProducerInput,
+  scope: ScanPredicate['scope'],
+  results: readonly ScanResult[],
+): Statement<ScanPredicate> {
+  return {
+    _type: statementType,
+    subject: results.map(({ sha256 }) => ({ digest: { sha256 } })),
+    predicateType: predicateTypes.scan,
+    predicate: { producer: scanIdentity, scannedAt: input.at, scope, results },
+  };
+}
