@@ -150,18 +150,18 @@ GRANT SELECT ON weighbridge.reference TO weighbridge_log;
 -- Decisions as they were taken; the newest of a question is the one in force. decision holds the exact bytes.
 CREATE TABLE weighbridge.decision (
   namespace weighbridge.namespace_name NOT NULL,
-  decision_id bigint GENERATED ALWAYS AS IDENTITY,
   question_digest weighbridge.sha256 NOT NULL,
+  log_index bigint NOT NULL,
   artifact weighbridge.sha256 NOT NULL,
   verdict text NOT NULL CHECK (verdict IN ('allow', 'warn', 'deny')),
   valid_until_ms bigint,
-  log_index bigint,
+  envelope_digest weighbridge.sha256 NOT NULL,
   decision bytea NOT NULL,
-  saved_at_ms bigint NOT NULL DEFAULT weighbridge.now_ms(),
-  PRIMARY KEY (namespace, decision_id)
+  PRIMARY KEY (namespace, question_digest, log_index)
 );
-CREATE INDEX decision_question ON weighbridge.decision (namespace, question_digest, decision_id DESC);
-CREATE INDEX decision_artifact ON weighbridge.decision (namespace, artifact, decision_id DESC);
+CREATE INDEX decision_artifact ON weighbridge.decision (namespace, artifact, question_digest, log_index DESC);
+CREATE INDEX decision_recent ON weighbridge.decision (namespace, log_index DESC);
+CREATE INDEX decision_expiry ON weighbridge.decision (valid_until_ms) WHERE valid_until_ms IS NOT NULL;
 SELECT weighbridge.confine('weighbridge.decision');
 GRANT SELECT, INSERT ON weighbridge.decision TO weighbridge_app;
 GRANT SELECT ON weighbridge.decision TO weighbridge_log;
