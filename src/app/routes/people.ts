@@ -183,18 +183,20 @@ function humanRoutes(app: TypedApp, desk: Desk, authenticate: Authenticate): voi
   );
 }
 
+interface AskBody {
+  readonly artifact: string;
+  readonly action: Question['action'];
+  readonly environment: Environment;
+  readonly files: string[] | null;
+}
+
+function questionOf(caller: Caller, body: AskBody): Question {
+  const { action, environment, files } = body;
+  const artifact = parseDigest(body.artifact);
+  return { principal: 'client', action, artifact, files, namespace: caller.namespace, environment };
+}
+
 function decisionRoutes(app: TypedApp, desk: Desk, authenticate: Authenticate): void {
-  const questionOf = (
-    caller: Caller,
-    body: { artifact: string; action: Question['action']; environment: Environment; files: string[] | null },
-  ): Question => ({
-    principal: 'client',
-    action: body.action,
-    artifact: parseDigest(body.artifact),
-    files: body.files,
-    namespace: caller.namespace,
-    environment: body.environment,
-  });
   app.post(
     '/wb/v1/decisions',
     {
