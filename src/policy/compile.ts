@@ -1,6 +1,7 @@
 import { digestOf } from '#artifact/digest.ts';
 import { Fault } from '#lib/fault.ts';
 import { encodeJcs } from '#lib/jcs.ts';
+import { parseJson } from '#lib/json.ts';
 import { limits } from '#lib/limits.ts';
 import { compileCel } from './cel/expression.ts';
 import { bool, string } from './cel/types.ts';
@@ -84,14 +85,15 @@ function parseEntry(source: PolicySource): Entry {
   }
 }
 
+const refused = (): never => {
+  throw new Fault('policy.invalid', 'these are not the canonical bytes of a policy set');
+};
+
 /** The canonical bytes back to the set. Fault `policy.invalid` for bytes that `compilePolicySet` does not write. */
 export function decodePolicySet(canonical: Uint8Array): CompiledPolicySet {
-  const refused = (): never => {
-    throw new Fault('policy.invalid', 'these are not the canonical bytes of a policy set');
-  };
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(canonical));
+    value = parseJson(canonical);
   } catch {
     return refused();
   }

@@ -77,13 +77,14 @@ function reasonsFor(input: DecisionInput, time: DecisionTime, used: Set<Digest>)
   }
 }
 
+const names = <T>(list: readonly T[] | null, value: T): boolean => list === null || list.includes(value);
+
 /** Does a policy answer this question about a subject of this tier? */
 export function applies(
   appliesTo: AppliesTo,
   input: { readonly question: Question; readonly subject: DecisionSubject },
 ): boolean {
   const { question, subject } = input;
-  const names = <T>(list: readonly T[] | null, value: T): boolean => list === null || list.includes(value);
   return (
     names(appliesTo.actions, question.action) &&
     names(appliesTo.environments, question.environment) &&

@@ -46,25 +46,44 @@ export function compileCall(call: Call): Compiled {
   return refuse(`\`${call.name.replaceAll('_', ' ').trim()}\` cannot be applied to (${types})`);
 }
 
-function lift1<T extends Value>(operand: Run, apply: (value: T, frame: Frame) => Outcome): Run {
+/** Narrows a value at run time to what the checker promised. */
+type Guard<T extends Value> = (value: Value) => value is T;
+const isAny: Guard<Value> = (value): value is Value => value !== undefined;
+const isFlag: Guard<boolean> = (value) => typeof value === 'boolean';
+const isWhole: Guard<bigint> = (value) => typeof value === 'bigint';
+const isText: Guard<string> = (value) => typeof value === 'string';
+const isValues: Guard<readonly Value[]> = (value): value is readonly Value[] => Array.isArray(value);
+const isTexts: Guard<readonly string[]> = (value): value is readonly string[] =>
+  Array.isArray(value) && value.every((element: unknown) => typeof element === 'string');
+
+const mistyped = new CelFailure('a value does not have its declared type');
+
+function lift1<T extends Value>(
+  operand: Run,
+  guard: Guard<T>,
+  apply: (value: T, frame: Frame) => Outcome,
+): Run {
   return (frame) => {
     spend(frame, 1);
     const value = operand(frame);
-    return value instanceof CelFailure ? value : apply(value as T, frame);
+    if (value instanceof CelFailure) return value;
+    return guard(value) ? apply(value, frame) : mistyped;
   };
 }
 
 function lift2<T extends Value, U extends Value>(
-  left: Run,
-  right: Run,
+  operands: { readonly left: Run; readonly right: Run },
+  guards: readonly [Guard<T>, Guard<U>],
   apply: (left: T, right: U, frame: Frame) => Outcome,
 ): Run {
+  const [isLeft, isRight] = guards;
   return (frame) => {
     spend(frame, 1);
-    const a = left(frame);
-    if (a instanceof CelFailure) return a;
-    const b = right(frame);
-    return b instanceof CelFailure ? b : apply(a as T, b as U, frame);
+    const left = operands.left(frame);
+    if (left instanceof CelFailure) return left;
+    const right = operands.right(frame);
+    if (right instanceof CelFailure) return right;
+    return isLeft(left) && isRight(right) ? apply(left, right, frame) : mistyped;
   };
 }
 
@@ -91,26 +110,31 @@ function unary(call: Call, operand: Compiled): Compiled | undefined {
   switch (call.name) {
     case '!_':
       return isPlain(operand, 'bool')
-        ? { type: bool, run: lift1(run, (value: boolean) => !value) }
+        ? { type: bool, run: lift1(run, isFlag, (value) => !value) }
         : undefined;
     case '@not_strictly_false':
       return { type: bool, run: (frame) => run(frame) !== false };
     case '-_':
       return isPlain(operand, 'int')
-        ? { type: int, run: lift1(run, (value: bigint) => arithmetic['_-_']?.(0n, value) ?? null) }
+        ? { type: int, run: lift1(run, isWhole, (value) => arithmetic['_-_']?.(0n, value) ?? null) }
         : undefined;
     case 'size':
       if (isPlain(operand, 'list'))
-        return { type: int, run: lift1(run, (value: readonly Value[]) => BigInt(value.length)) };
-      return isPlain(operand, 'string') ? { type: int, run: lift1(run, sizeOfText) } : undefined;
+        return { type: int, run: lift1(run, isValues, (value) => BigInt(value.length)) };
+      return isPlain(operand, 'string') ? { type: int, run: lift1(run, isText, sizeOfText) } : undefined;
     case 'string':
       if (call.target !== undefined) return undefined;
       return isPlain(operand, 'int') || isPlain(operand, 'bool') || isPlain(operand, 'string')
-        ? { type: string, run: lift1(run, (value: Value) => String(value)) }
+        ? {
+            type: string,
+            run: lift1(run, isAny, (value) =>
+              isText(value) ? value : isWhole(value) || isFlag(value) ? `${value}` : mistyped,
+            ),
+          }
         : undefined;
     case 'distinct':
       return fits(operand.type, listOf(string))
-        ? { type: operand.type, run: lift1(run, distinct) }
+        ? { type: operand.type, run: lift1(run, isValues, distinct) }
         : undefined;
     case 'duration':
       return compileDuration(operand);
@@ -118,7 +142,7 @@ function unary(call: Call, operand: Compiled): Compiled | undefined {
       if (operand.type.kind !== 'instant') return undefined;
       return { type: { kind: 'age' }, instant: run, run: () => new CelFailure('`age()` must be compared') };
     case 'expires':
-      return operand.type.kind === 'instant' ? { type: bool, run: lift1(run, expires) } : undefined;
+      return operand.type.kind === 'instant' ? { type: bool, run: lift1(run, isAny, expires) } : undefined;
     default:
       return undefined;
   }
@@ -173,11 +197,11 @@ function binary(call: Call, left: Compiled, right: Compiled): Compiled | undefin
   if (name === '@in') {
     if (right.type.kind !== 'list' || !fits(left.type, right.type.of) || !comparable(left.type))
       return undefined;
-    return { type: bool, run: lift2(left.run, right.run, contains) };
+    return { type: bool, run: lift2({ left: left.run, right: right.run }, [isAny, isValues], contains) };
   }
   if (name === '_[_]') {
     if (left.type.kind !== 'list' || !isPlain(right, 'int')) return undefined;
-    return { type: left.type.of, run: lift2(left.run, right.run, at) };
+    return { type: left.type.of, run: lift2({ left: left.run, right: right.run }, [isValues, isWhole], at) };
   }
   return call.target === undefined ? undefined : textMethod(name, left, right);
 }
@@ -195,15 +219,16 @@ function at(list: readonly Value[], index: bigint): Outcome {
 const comparable = (type: Type): boolean =>
   type.kind === 'list' ? comparable(type.of) : !['record', 'instant', 'age', 'duration'].includes(type.kind);
 
+const bare = (type: Type): Type => ({ ...type, nullable: true });
+
 function equality(wanted: boolean, left: Compiled, right: Compiled): Compiled | undefined {
   const withNull = left.type.kind === 'null' || right.type.kind === 'null';
-  const bare = (type: Type): Type => ({ ...type, nullable: true });
   const same = common([bare(left.type), bare(right.type)]) !== undefined;
   if (!withNull && !(same && comparable(left.type) && comparable(right.type))) return undefined;
   if (left.type.kind === 'age' || right.type.kind === 'age') return undefined;
   return {
     type: bool,
-    run: lift2(left.run, right.run, (a: Value, b: Value, frame) => {
+    run: lift2({ left: left.run, right: right.run }, [isAny, isAny], (a, b, frame) => {
       spend(frame, Array.isArray(a) ? a.length : 0);
       return equal(a, b) === wanted;
     }),
@@ -227,23 +252,25 @@ function comparison(name: string, left: Compiled, right: Compiled): Compiled | u
   if (isPlain(left, 'int') && isPlain(right, 'int'))
     return {
       type: bool,
-      run: lift2(left.run, right.run, (a: bigint, b: bigint) => order(a < b ? -1 : a > b ? 1 : 0)),
+      run: lift2({ left: left.run, right: right.run }, [isWhole, isWhole], (a, b) =>
+        order(a < b ? -1 : a > b ? 1 : 0),
+      ),
     };
   if (isPlain(left, 'string') && isPlain(right, 'string'))
     return {
       type: bool,
-      run: lift2(left.run, right.run, (a: string, b: string) => order(compareText(a, b))),
+      run: lift2({ left: left.run, right: right.run }, [isText, isText], (a, b) => order(compareText(a, b))),
     };
   return undefined;
 }
 
 /** `age(x) < limit` is "not yet x + limit", `<=` is "not after x + limit"; `>` and `>=` are their negations. */
 function ageComparison(name: string, instant: Run, limitMs: number): Run {
-  return lift1(instant, (value: Value, frame) => {
+  return lift1(instant, isAny, (value, frame) => {
     const instantMs = parseInstant(value);
     if (instantMs === undefined) return new CelFailure('`age()` of something that has not happened');
     if (!frame.time.reached(instantMs - futureToleranceMs))
-      return new CelFailure(`\`${String(value)}\` lies in the future of this decision`);
+      return new CelFailure(`\`${new Date(instantMs).toISOString()}\` lies in the future of this decision`);
     const turnMs = instantMs + limitMs;
     if (name === '_<_') return !frame.time.reached(turnMs);
     if (name === '_>=_') return frame.time.reached(turnMs);
@@ -254,12 +281,15 @@ function ageComparison(name: string, instant: Run, limitMs: number): Run {
 function plus(name: string, left: Compiled, right: Compiled): Compiled | undefined {
   const calculate = arithmetic[name];
   if (calculate !== undefined && isPlain(left, 'int') && isPlain(right, 'int'))
-    return { type: int, run: lift2(left.run, right.run, (a: bigint, b: bigint) => calculate(a, b)) };
+    return {
+      type: int,
+      run: lift2({ left: left.run, right: right.run }, [isWhole, isWhole], (a, b) => calculate(a, b)),
+    };
   if (name !== '_+_') return undefined;
   if (isPlain(left, 'string') && isPlain(right, 'string'))
     return {
       type: string,
-      run: lift2(left.run, right.run, (a: string, b: string, frame) => {
+      run: lift2({ left: left.run, right: right.run }, [isText, isText], (a, b, frame) => {
         spend(frame, (a.length + b.length) >> 4);
         return a + b;
       }),
@@ -269,7 +299,7 @@ function plus(name: string, left: Compiled, right: Compiled): Compiled | undefin
   if (type === undefined) return undefined;
   return {
     type,
-    run: lift2(left.run, right.run, (a: readonly Value[], b: readonly Value[], frame) => {
+    run: lift2({ left: left.run, right: right.run }, [isValues, isValues], (a, b, frame) => {
       spend(frame, a.length + b.length);
       return [...a, ...b];
     }),
@@ -281,7 +311,7 @@ function textMethod(name: string, target: Compiled, argument: Compiled): Compile
   if (name === 'join' && fits(target.type, listOf(string)))
     return {
       type: string,
-      run: lift2(target.run, argument.run, (list: readonly string[], separator: string, frame) => {
+      run: lift2({ left: target.run, right: argument.run }, [isTexts, isText], (list, separator, frame) => {
         const text = list.join(separator);
         spend(frame, list.length + (text.length >> 4));
         return text;
@@ -293,7 +323,7 @@ function textMethod(name: string, target: Compiled, argument: Compiled): Compile
   if (test === undefined) return undefined;
   return {
     type: bool,
-    run: lift2(target.run, argument.run, (text: string, part: string, frame) => {
+    run: lift2({ left: target.run, right: argument.run }, [isText, isText], (text, part, frame) => {
       spend(frame, text.length >> 4);
       return test(text, part);
     }),
@@ -317,7 +347,7 @@ function matches(target: Compiled, pattern: Compiled): Compiled {
   const perCharacter = pattern.constant.length;
   return {
     type: bool,
-    run: lift1(target.run, (text: string, frame) => {
+    run: lift1(target.run, isText, (text, frame) => {
       spend(frame, 1000 + text.length * perCharacter);
       const found = evaluate({ text });
       return typeof found === 'boolean' ? found : new CelFailure('`matches()` failed');

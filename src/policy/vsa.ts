@@ -1,0 +1,94 @@
+import { hexOf } from '#artifact/digest.ts';
+import { predicateTypes } from '#evidence/predicates.ts';
+import { statementType } from '#evidence/statement.ts';
+import { Fault } from '#lib/fault.ts';
+import { encodeJcsText } from '#lib/jcs.ts';
+import { parseDecision } from './parse-decision.ts';
+import type { Digest } from '#artifact/digest.ts';
+import type { Statement } from '#evidence/statement.ts';
+import type { Decision } from './decision.ts';
+
+/** The extension member of the VSA predicate that carries the whole decision. */
+export const decisionExtension = 'https://weighbridge.dev/decision/v1';
+
+/** SLSA v1.2 Verification Summary Attestation, as far as we write it. */
+export interface DecisionPredicate {
+  readonly verifier: { readonly id: string };
+  readonly timeVerified: string;
+  readonly resourceUri: string;
+  readonly policy: { readonly uri: string; readonly digest: { readonly sha256: string } };
+  readonly inputAttestations: readonly {
+    readonly uri: string;
+    readonly digest: { readonly sha256: string };
+  }[];
+  readonly verificationResult: 'PASSED' | 'FAILED';
+  readonly verifiedLevels: readonly string[];
+  readonly slsaVersion: '1.2';
+  readonly [decisionExtension]: Decision;
+}
+
+/**
+ * A decision as a Verification Summary Attestation (SLSA v1.2 "verification_summary/v1"): subject = the artifact.
+ * `allow` and `warn` are PASSED, `deny` is FAILED; `verifiedLevels` says which of them, in our own words, because we do
+ * not verify SLSA levels. `inputs` are the envelope digests that were considered.
+ */
+export function makeDecisionStatement(
+  decision: Decision,
+  options: { readonly verifierId: string; readonly resourceUri: string; readonly inputs: readonly Digest[] },
+): Statement<DecisionPredicate> {
+  const denied = decision.verdict === 'deny';
+  return {
+    _type: statementType,
+    subject: [{ digest: { sha256: hexOf(decision.question.artifact) } }],
+    predicateType: predicateTypes.decision,
+    predicate: {
+      verifier: { id: options.verifierId },
+      timeVerified: decision.at,
+      resourceUri: options.resourceUri,
+      policy: {
+        uri: `urn:weighbridge:policy:${decision.policyDigest}`,
+        digest: { sha256: hexOf(decision.policyDigest) },
+      },
+      inputAttestations: options.inputs.map((input) => ({
+        uri: `urn:weighbridge:evidence:${input}`,
+        digest: { sha256: hexOf(input) },
+      })),
+      verificationResult: denied ? 'FAILED' : 'PASSED',
+      verifiedLevels: denied ? ['FAILED'] : [`WEIGHBRIDGE_${decision.verdict.toUpperCase()}`],
+      slsaVersion: '1.2',
+      [decisionExtension]: decision,
+    },
+  };
+}
+
+/**
+ * The decision inside a statement that `makeDecisionStatement` wrote. Fault `statement.invalid` for any other statement
+ * and for one whose summary contradicts the decision it carries (subject, time, policy or result).
+ */
+export function parseDecisionStatement(statement: Statement): Decision {
+  const refuse = (what: string): never => {
+    throw new Fault('statement.invalid', `this is not a decision: ${what}`);
+  };
+  if (statement.predicateType !== predicateTypes.decision) return refuse('another predicate type');
+  const predicate = statement.predicate;
+  if (typeof predicate !== 'object' || predicate === null) return refuse('no predicate');
+  const members = new Map<string, unknown>(Object.entries(predicate));
+  const decision = parseDecision(members.get(decisionExtension));
+  const expected = makeDecisionStatement(decision, { verifierId: '', resourceUri: '', inputs: [] });
+  const [subject] = statement.subject;
+  if (statement.subject.length !== 1 || subject?.digest.sha256 !== hexOf(decision.question.artifact))
+    return refuse('it is about another artifact');
+  for (const name of ['timeVerified', 'policy', 'verificationResult', 'verifiedLevels'] as const) {
+    const written = members.get(name);
+    if (written === undefined || encodeJcsText(written) !== encodeJcsText(expected.predicate[name]))
+      return refuse(`\`${name}\` contradicts the decision`);
+  }
+  return decision;
+}
+
+/** Does a new decision say the same as the kept one (verdict, reasons, validity)? Then the kept one stands. */
+export function sameOutcome(a: Decision, b: Decision): boolean {
+  const outcome = ({ verdict, reasons, validUntil }: Decision): string =>
+    encodeJcsText({ verdict, reasons, validUntil });
+  return outcome(a) === outcome(b);
+}
