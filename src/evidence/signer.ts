@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { Fault } from '#lib/fault.ts';
+import { Redacted } from '#lib/redacted.ts';
 
 /** Names of the Sigstore algorithm registry. ECDSA signatures are ASN.1 DER; Ed25519 ones 64 raw bytes. */
 export type KeyAlgorithm =
@@ -85,11 +86,12 @@ export function verifySignature(publicKey: PublicKey, message: Uint8Array, signa
 export function signerOf(privateKey: KeyObject): Signer {
   const { keyId, algorithm, publicKeyPem } = publicKeyOf(privateKey);
   const { hash } = keyAlgorithms[algorithm];
+  const secret = new Redacted(privateKey);
   return {
     keyId,
     algorithm,
     publicKeyPem,
-    sign: (message) => Promise.resolve(new Uint8Array(sign(hash, message, privateKey))),
+    sign: (message) => Promise.resolve(new Uint8Array(sign(hash, message, secret.reveal()))),
   };
 }
 
