@@ -73,6 +73,8 @@ export const limits = {
   ggufDimensions: 4,
   /** A Jinja template in a file of its own. */
   templateBytes: 1 * MiB,
+  /** YAML at the top of a model card; cards with many evaluation results reach 300 KiB. */
+  frontMatterBytes: 1 * MiB,
   /**
    * Policies (docs/reference/policies.md "Bounds"): one document, one expression, its nesting, the steps that one rule
    * and one whole decision may take (Kubernetes' CEL limits are the model: 1 000 000 per call, 10 000 000 per policy).

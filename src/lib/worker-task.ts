@@ -33,13 +33,16 @@ export interface WorkerSource {
   read(offset: number, lengthBytes: number): Promise<Uint8Array>;
 }
 
+/** The work on one task; what it returns and throws travels back to the pool. */
+export type Perform = (task: unknown, sources: readonly WorkerSource[]) => Promise<unknown>;
+
 type Waiting = Map<number, { resolve: (bytes: Uint8Array) => void; reject: (error: Error) => void }>;
 
 /**
  * The worker's side of `WorkerPool`: answers each task with what `perform` returns. Sources with a local path are
  * opened read-only on first use and closed after the task; the others are read through the pool's thread.
  */
-export function serveTasks<T, R>(perform: (task: T, sources: readonly WorkerSource[]) => Promise<R>): void {
+export function serveTasks(perform: Perform): void {
   const port = parentPort;
   if (port === null) throw new Error('serveTasks runs in a worker thread');
   const waiting: Waiting = new Map();
@@ -56,11 +59,11 @@ export function serveTasks<T, R>(perform: (task: T, sources: readonly WorkerSour
   });
 }
 
-async function answer<T, R>(
+async function answer(
   port: MessagePort,
   message: TaskMessage & { kind: 'task' },
   waiting: Waiting,
-  perform: (task: T, sources: readonly WorkerSource[]) => Promise<R>,
+  perform: Perform,
 ): Promise<void> {
   const handles: FileHandle[] = [];
   const send = (reply: WorkerMessage): void => port.postMessage(reply);
@@ -70,8 +73,7 @@ async function answer<T, R>(
         ? remoteSource(index, source.sizeBytes, { send, waiting })
         : localSource(source.localPath, source.sizeBytes, handles),
     );
-    // The pool that sent the task is typed by the same `T`.
-    send({ kind: 'done', value: await perform(message.task as T, sources) });
+    send({ kind: 'done', value: await perform(message.task, sources) });
   } catch (error) {
     send({ kind: 'error', message: error instanceof Error ? error.message : String(error) });
   } finally {

@@ -90,13 +90,20 @@ function reading<F extends FormatId>(
   return facts === undefined ? undefined : ({ format, facts } as Reading);
 }
 
-/** Every reading that the content admits, in the order of the table; none means that the format is unknown. */
-export async function readFormats(source: ByteSource): Promise<readonly Reading[]> {
+/**
+ * Every reading that the content admits, in the order of the table; none means that the format is unknown. With
+ * `only`, the other formats are not looked for.
+ */
+export async function readFormats(
+  source: ByteSource,
+  only?: readonly FormatId[],
+): Promise<readonly Reading[]> {
   const head = await source.read(0, headBytes);
   const readings: Reading[] = [];
   const implied = new Set<FormatId>();
   for (const format of formats) {
-    if (implied.has(format.id) || !(await format.detect(head, source))) continue;
+    if (only?.includes(format.id) === false || implied.has(format.id) || !(await format.detect(head, source)))
+      continue;
     const found = await format.read(source);
     if (found === undefined) continue;
     readings.push(found);

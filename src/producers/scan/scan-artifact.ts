@@ -19,6 +19,20 @@ export interface ArtifactFile {
   readonly source: ByteSource | undefined;
 }
 
+/** Is the file read again for its path's sake? */
+export function isReadForItsPath(path: string): boolean {
+  const name = fileName(path);
+  return steersLoading(name) || isTemplate(name);
+}
+
+function fileName(path: string): string {
+  return (path.split('/').at(-1) ?? '').toLowerCase();
+}
+
+function isTemplate(name: string): boolean {
+  return /\.(jinja2?|j2)$/.test(name);
+}
+
 /** JSON whose name says that a loader acts on it; tokenizers and vocabularies are only data. */
 function steersLoading(name: string): boolean {
   return (
@@ -42,8 +56,8 @@ export async function scanArtifact(files: readonly ArtifactFile[]): Promise<Judg
   const paths = new Set(files.map(({ path }) => path));
   for (const file of files) {
     if (file.source === undefined) continue;
-    const name = (file.path.split('/').at(-1) ?? '').toLowerCase();
-    if (/\.(jinja2?|j2)$/.test(name)) findings.push(...(await scanTemplate(file, file.source, reasons)));
+    const name = fileName(file.path);
+    if (isTemplate(name)) findings.push(...(await scanTemplate(file, file.source, reasons)));
     if (!steersLoading(name)) continue;
     const value = await readConfig(file, file.source, { findings, reasons });
     if (value === undefined) continue;

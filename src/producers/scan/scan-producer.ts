@@ -1,10 +1,13 @@
+import { availableParallelism } from 'node:os';
 import { hexOf, type Digest } from '#artifact/digest.ts';
 import { predicateTypes, type ScanPredicate, type ScanResult } from '#evidence/predicates.ts';
 import { statementType, type Statement } from '#evidence/statement.ts';
 import { limits } from '#lib/limits.ts';
+import type { TaskSource } from '#lib/worker-pool.ts';
 import type { ProducedFile, Producer, ProducerInput } from '../producer.ts';
 import type { Judgement } from './finding.ts';
 import { scanIdentity } from './rule-set.ts';
+import { isReadForItsPath } from './scan-artifact.ts';
 import type { ScannableFile, Scanner } from './scanner.ts';
 
 /** A statement stays well below the bound of an envelope, base64 included. */
@@ -23,7 +26,7 @@ export function createScanProducer(scanner: Scanner): Producer {
       const blobs = new Map(input.files.filter(({ present }) => present).map((file) => [file.digest, file]));
       const known = await knownFormats(input, [...blobs.keys()]);
       const fresh = [...blobs.values()].filter(({ digest }) => !known.has(hexOf(digest)));
-      const results = await Promise.all(fresh.map((file) => scanOne(scanner, input, file)));
+      const results = await inLanes(fresh, (file) => scanOne(scanner, input, file));
       results.sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1));
       const formats = new Map(known);
       for (const { sha256, formats: found } of results) formats.set(sha256, found);
@@ -34,6 +37,17 @@ export function createScanProducer(scanner: Scanner): Producer {
       ];
     },
   };
+}
+
+/** As many files open at once as keep the workers busy, not as many as there are. */
+async function inLanes<T, R>(items: readonly T[], perform: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const queue = items.values();
+  const lane = async (): Promise<void> => {
+    for (const item of queue) results.push(await perform(item));
+  };
+  await Promise.all(Array.from({ length: 2 * availableParallelism() }, lane));
+  return results;
 }
 
 function toResult(judgement: Judgement, digest: Digest, sizeBytes: number): ScanResult {
@@ -65,20 +79,26 @@ async function scanPaths(
   input: ProducerInput,
   formats: ReadonlyMap<string, readonly string[]>,
 ): Promise<ScanResult> {
-  await using opened = new AsyncDisposableStack();
-  const files: ScannableFile[] = [];
-  for (const { path, sizeBytes, digest, present } of input.files) {
-    const source = present && isRead(path) ? await input.open(digest) : undefined;
-    if (source !== undefined) opened.use(source);
-    files.push({ path, sizeBytes, formats: formats.get(hexOf(digest)) ?? [], source });
-  }
+  const files = input.files.map(({ path, sizeBytes, digest, present }): ScannableFile => ({
+    path,
+    sizeBytes,
+    formats: formats.get(hexOf(digest)) ?? [],
+    source: present && isReadForItsPath(path) ? openedPerRead(input, digest, sizeBytes) : undefined,
+  }));
   const sizeBytes = input.files.reduce((sum, file) => sum + file.sizeBytes, 0);
   return toResult(await scanner.scanArtifact(files, input.signal), input.artifact, sizeBytes);
 }
 
-/** Only these are read again for their path's sake, so that a large artifact does not need as many open files. */
-export function isRead(path: string): boolean {
-  return /\.(json|jinja2?|j2)$/i.test(path);
+/** Opens the blob for each read only: an artifact may have more configurations than this process may open files. */
+function openedPerRead(input: ProducerInput, digest: Digest, sizeBytes: number): TaskSource {
+  return {
+    sizeBytes,
+    async read(offset, lengthBytes) {
+      await using source = await input.open(digest);
+      if (source === undefined) throw new Error('the bytes are not in the blob store');
+      return await source.read(offset, lengthBytes);
+    },
+  };
 }
 
 /** Formats of the blobs that this rule set has scanned before, from their statements. */

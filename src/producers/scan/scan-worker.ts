@@ -1,4 +1,5 @@
 import { serveTasks } from '#lib/worker-task.ts';
-import { performScan, type ScanTask, type ScanTaskResult } from './scan-task.ts';
+import { performScan, type ScanTask } from './scan-task.ts';
 
-serveTasks<ScanTask, ScanTaskResult>(performScan);
+// The scanner that starts this worker sends nothing else.
+serveTasks((task, sources) => performScan(task as ScanTask, sources));
