@@ -1,0 +1,335 @@
+// Made by tools/generate-client.ts from docs/reference/openapi.json. Not edited by hand.
+
+/** A failure as the server words it. Network failures have the code `network`. */
+export interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | undefined;
+}
+
+/** Every call ends in one of two ways; it never throws, except when its signal aborts. */
+export type Answered<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly refusal: Refusal };
+
+export type ListArtifactsAnswer = {
+  readonly items: readonly ({
+    readonly artifact: string;
+    readonly repository: {
+      readonly type: "models" | "datasets" | "spaces";
+      readonly id: string;
+    };
+    readonly commit: string;
+    readonly references: readonly string[];
+    readonly fileCount: number;
+    readonly sizeBytes: number;
+    readonly presentCount: number;
+    readonly verdict: "clean" | "suspicious" | "malicious" | "unknown";
+    readonly completeness: "complete" | "inconclusive";
+    readonly decision: {
+      readonly verdict: "allow" | "warn" | "deny";
+      readonly environment: "development" | "staging" | "production";
+      readonly at: string;
+      readonly validUntil: string | null;
+    } | null;
+    readonly tier: "low" | "medium" | "high";
+  })[];
+  readonly next: string | null;
+};
+
+export type ListArtifactsQuery = {
+  readonly search?: string;
+  readonly limit?: number;
+  readonly before?: string;
+};
+
+export type ShowArtifactAnswer = {
+  readonly artifact: string;
+  readonly roots: {
+    readonly all: string | null;
+    readonly loading: string | null;
+    readonly weights: string | null;
+  };
+  readonly snapshots: readonly ({
+    readonly repository: {
+      readonly type: "models" | "datasets" | "spaces";
+      readonly id: string;
+    };
+    readonly commit: string;
+    readonly references: readonly string[];
+    readonly provisional: boolean;
+  })[];
+  readonly tier: "low" | "medium" | "high";
+  readonly files: readonly ({
+    readonly path: string;
+    readonly digest: string;
+    readonly sizeBytes: number;
+    readonly role: "weights" | "steering" | "documentation";
+    readonly present: boolean;
+    readonly scan: {
+      readonly verdict: "clean" | "suspicious" | "malicious" | "unknown";
+      readonly completeness: "complete" | "inconclusive";
+      readonly formats: readonly string[];
+      readonly findings: readonly ({
+        readonly ruleId: string;
+        readonly severity: "low" | "medium" | "high" | "critical";
+        readonly message: string;
+        readonly location: {
+          readonly member?: string;
+          readonly offset?: number;
+          readonly opcode?: number;
+          readonly pointer?: string;
+          readonly path?: string;
+        };
+        readonly remedy: string;
+      })[];
+    } | null;
+  })[];
+  readonly findings: readonly ({
+    readonly ruleId: string;
+    readonly severity: "low" | "medium" | "high" | "critical";
+    readonly message: string;
+    readonly location: {
+      readonly member?: string;
+      readonly offset?: number;
+      readonly opcode?: number;
+      readonly pointer?: string;
+      readonly path?: string;
+    };
+    readonly remedy: string;
+  })[];
+  readonly evidence: readonly ({
+    readonly logIndex: number;
+    readonly envelopeDigest: string;
+    readonly predicateType: string;
+    readonly at: string | null;
+    readonly summary: string;
+    readonly issuerRole: string;
+  })[];
+  readonly decisions: readonly ({
+    readonly environment: "development" | "staging" | "production";
+    readonly decision: {
+      readonly version: 1;
+      readonly question: {
+        readonly principal: string;
+        readonly action: string;
+        readonly artifact: string;
+        readonly files: readonly string[] | null;
+        readonly namespace: string;
+        readonly environment: "development" | "staging" | "production";
+      };
+      readonly verdict: "allow" | "warn" | "deny";
+      readonly reasons: readonly ({
+        readonly rule: string;
+        readonly effect: "allow" | "warn" | "deny";
+        readonly message: string;
+        readonly evidence: readonly string[];
+        readonly missing: string | null;
+        readonly who: string;
+        readonly remedy: string;
+      })[];
+      readonly evidenceUsed: readonly string[];
+      readonly policyDigest: string;
+      readonly trustDigest: string;
+      readonly checkpoint: {
+        readonly size: number;
+        readonly rootHash: string;
+      };
+      readonly at: string;
+      readonly validUntil: string | null;
+    };
+    readonly explanation: string;
+  })[];
+};
+
+export type ApproveArtifactAnswer = {
+  readonly logIndex: number;
+  readonly envelopeDigest: string;
+};
+
+export type ApproveArtifactBody = {
+  readonly reason: string;
+  readonly root: "all" | "loading" | "weights";
+  readonly environments: readonly ("development" | "staging" | "production")[];
+  readonly expiresAt: string | null;
+};
+
+export type DenyArtifactAnswer = {
+  readonly logIndex: number;
+  readonly envelopeDigest: string;
+};
+
+export type DenyArtifactBody = {
+  readonly reason: string;
+};
+
+export type AskDecisionAnswer = {
+  readonly environment: "development" | "staging" | "production";
+  readonly decision: {
+    readonly version: 1;
+    readonly question: {
+      readonly principal: string;
+      readonly action: string;
+      readonly artifact: string;
+      readonly files: readonly string[] | null;
+      readonly namespace: string;
+      readonly environment: "development" | "staging" | "production";
+    };
+    readonly verdict: "allow" | "warn" | "deny";
+    readonly reasons: readonly ({
+      readonly rule: string;
+      readonly effect: "allow" | "warn" | "deny";
+      readonly message: string;
+      readonly evidence: readonly string[];
+      readonly missing: string | null;
+      readonly who: string;
+      readonly remedy: string;
+    })[];
+    readonly evidenceUsed: readonly string[];
+    readonly policyDigest: string;
+    readonly trustDigest: string;
+    readonly checkpoint: {
+      readonly size: number;
+      readonly rootHash: string;
+    };
+    readonly at: string;
+    readonly validUntil: string | null;
+  };
+  readonly explanation: string;
+};
+
+export type AskDecisionBody = {
+  readonly artifact: string;
+  readonly action: "pull" | "promote" | "deploy" | "load" | "serve";
+  readonly environment: "development" | "staging" | "production";
+  readonly files: readonly string[] | null;
+};
+
+export type PromoteArtifactAnswer = {
+  readonly decision: {
+    readonly version: 1;
+    readonly question: {
+      readonly principal: string;
+      readonly action: string;
+      readonly artifact: string;
+      readonly files: readonly string[] | null;
+      readonly namespace: string;
+      readonly environment: "development" | "staging" | "production";
+    };
+    readonly verdict: "allow" | "warn" | "deny";
+    readonly reasons: readonly ({
+      readonly rule: string;
+      readonly effect: "allow" | "warn" | "deny";
+      readonly message: string;
+      readonly evidence: readonly string[];
+      readonly missing: string | null;
+      readonly who: string;
+      readonly remedy: string;
+    })[];
+    readonly evidenceUsed: readonly string[];
+    readonly policyDigest: string;
+    readonly trustDigest: string;
+    readonly checkpoint: {
+      readonly size: number;
+      readonly rootHash: string;
+    };
+    readonly at: string;
+    readonly validUntil: string | null;
+  };
+  readonly bundle: string | null;
+};
+
+export type PromoteArtifactBody = {
+  readonly environment: "development" | "staging" | "production";
+};
+
+export type WhoamiAnswer = {
+  readonly class: string;
+  readonly namespace: string;
+  readonly environment: "development" | "staging" | "production";
+};
+
+export type LogHeadAnswer = {
+  readonly size: number;
+  readonly rootHash: string;
+  readonly checkpoint: string;
+  readonly origin: string;
+  readonly verifierKey: string;
+  readonly trustFingerprint: string;
+  readonly selfAsserted: boolean;
+};
+
+export interface Client {
+  listArtifacts(query: ListArtifactsQuery, signal?: AbortSignal): Promise<Answered<ListArtifactsAnswer>>;
+  showArtifact(digest: string, signal?: AbortSignal): Promise<Answered<ShowArtifactAnswer>>;
+  approveArtifact(digest: string, body: ApproveArtifactBody, signal?: AbortSignal): Promise<Answered<ApproveArtifactAnswer>>;
+  denyArtifact(digest: string, body: DenyArtifactBody, signal?: AbortSignal): Promise<Answered<DenyArtifactAnswer>>;
+  askDecision(body: AskDecisionBody, signal?: AbortSignal): Promise<Answered<AskDecisionAnswer>>;
+  promoteArtifact(digest: string, body: PromoteArtifactBody, signal?: AbortSignal): Promise<Answered<PromoteArtifactAnswer>>;
+  whoami(signal?: AbortSignal): Promise<Answered<WhoamiAnswer>>;
+  logHead(signal?: AbortSignal): Promise<Answered<LogHeadAnswer>>;
+}
+
+interface Ask {
+  readonly method: string;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  readonly body?: unknown;
+  readonly signal: AbortSignal | undefined;
+}
+
+function addressOf(ask: Ask): string {
+  const pairs = Object.entries(ask.query ?? {}).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)]],
+  );
+  return pairs.length === 0 ? ask.path : `${ask.path}?${new URLSearchParams(pairs).toString()}`;
+}
+
+async function refusalOf(response: Response): Promise<Refusal> {
+  const fallback = { status: response.status, code: 'unknown', message: response.statusText, hint: undefined };
+  try {
+    const { error } = (await response.json()) as { error?: Partial<Refusal> };
+    return { ...fallback, ...error, status: response.status, hint: error?.hint };
+  } catch {
+    return fallback;
+  }
+}
+
+/** Opens a client that sends the token with every call. Same origin only: paths are absolute, no base address. */
+export function openClient(token: string): Client {
+  // The types of the answers are the schemas that the server serialises with.
+  const ask = async (request: Ask): Promise<Answered<never>> => {
+    let response: Response;
+    try {
+      response = await fetch(addressOf(request), {
+        method: request.method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+        ...(request.signal === undefined ? {} : { signal: request.signal }),
+        cache: 'no-store',
+        credentials: 'omit',
+        redirect: 'error',
+      });
+    } catch (error) {
+      if (request.signal?.aborted === true) throw error;
+      const message = 'the server did not answer';
+      return { ok: false, refusal: { status: 0, code: 'network', message, hint: 'is it running?' } };
+    }
+    if (!response.ok) return { ok: false, refusal: await refusalOf(response) };
+    return { ok: true, value: (await response.json()) as never };
+  };
+  return {
+    listArtifacts: (query, signal) => ask({ method: 'GET', path: `/wb/v1/artifacts`, query, signal }),
+    showArtifact: (digest, signal) => ask({ method: 'GET', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}`, signal }),
+    approveArtifact: (digest, body, signal) => ask({ method: 'POST', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/approve`, body, signal }),
+    denyArtifact: (digest, body, signal) => ask({ method: 'POST', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/deny`, body, signal }),
+    askDecision: (body, signal) => ask({ method: 'POST', path: `/wb/v1/decisions`, body, signal }),
+    promoteArtifact: (digest, body, signal) => ask({ method: 'POST', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/promote`, body, signal }),
+    whoami: (signal) => ask({ method: 'GET', path: `/wb/v1/whoami`, signal }),
+    logHead: (signal) => ask({ method: 'GET', path: `/wb/v1/log/head`, signal }),
+  };
+}
