@@ -35,6 +35,7 @@ export const faults = {
   'disk.full': later(507),
   'envelope.invalid': bad(422),
   'file.changed': later(409),
+  'file.link': bad(422),
   'file.special': bad(422),
   'file.unreadable': bad(500),
   'internal.unexpected': bad(500),
