@@ -10,7 +10,7 @@ describe('holding', () => {
 
   before(async () => {
     hub = await openLoopbackHub();
-    house = await openPullHouse(hub.url, { holdMs: 150, heartbeatMs: 40, longHoldMs: 1_500 });
+    house = await openPullHouse(hub.url, { holdMs: 150, heartbeatMs: 40, longHoldMs: 700 });
   });
   after(async () => {
     await house[Symbol.asyncDispose]();
@@ -70,7 +70,7 @@ describe('holding', () => {
   });
 
   test('the longest wait ends as well', async () => {
-    const path = await cold(5_000);
+    const path = await cold(2_000);
     const answer = await house.raw(request('HEAD', path, [hfHub]), 3_000);
     assert.match(answer, /HTTP\/1\.1 503 /);
   });

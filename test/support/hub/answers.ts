@@ -244,7 +244,16 @@ function answerTree(
   json(state, response, rows.slice(offset, offset + state.pageSize), link);
 }
 
+const honestRows = new WeakMap<HubCommit, readonly Record<string, unknown>[]>();
+
 function rowsOf(repository: HubRepository, commit: HubCommit): readonly Record<string, unknown>[] {
+  if (repository.lies.length > 0) return makeRows(repository, commit);
+  const rows = honestRows.get(commit) ?? makeRows(repository, commit);
+  honestRows.set(commit, rows);
+  return rows;
+}
+
+function makeRows(repository: HubRepository, commit: HubCommit): readonly Record<string, unknown>[] {
   const folders = [...treeOids(commit.entries.values())].filter(([path]) => path !== '');
   const rows: Record<string, unknown>[] = folders.map(([path, oid]) => ({
     type: 'directory',
