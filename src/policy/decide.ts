@@ -7,9 +7,10 @@ import { builtInDeny, builtInReasons } from './integrity.ts';
 import { evaluatePolicy } from './evaluate.ts';
 import { ruleValues } from './values.ts';
 import type { Digest } from '#artifact/digest.ts';
+import type { VerifiedEvidence } from '#evidence/verify.ts';
 import type { CompiledPolicy, CompiledPolicySet } from './compile.ts';
 import type { Decision, DecisionSubject, Question, Reason, Verdict } from './decision.ts';
-import type { VerifiedEvidence } from './facts.ts';
+
 import type { AppliesTo } from './policy.ts';
 
 export interface DecisionInput {

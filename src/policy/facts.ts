@@ -1,16 +1,11 @@
 import { digestOfHex, hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
-import { approvalOf, bomOf, observedOf, revocationOf, scanOf, waiverOf } from './readings.ts';
+import { approvalOf, bomOf, observedOf, revocationOf, scansOf, waiverOf } from './readings.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { RootName, WaiverPredicate } from '#evidence/predicates.ts';
-import type { LoggedEvidence } from '#evidence/statement.ts';
+import type { VerifiedEvidence } from '#evidence/verify.ts';
 import type { DecisionSubject, Question, SubjectFile } from './decision.ts';
 import type { ApprovalReading, BomReading, ObservedReading, ScanReading } from './readings.ts';
-
-/** Evidence whose signature, log position and issuer were held against the trust root. */
-export type VerifiedEvidence = LoggedEvidence & {
-  readonly issuer: { readonly keyId: string; readonly role: string };
-};
 
 /** A reading of a statement together with where it stands. */
 export interface Proven<T> {
@@ -156,6 +151,7 @@ function neededFiles(
 class Reader {
   readonly malformed: { readonly evidence: Digest; readonly predicateType: string }[] = [];
   readonly #bySubject = new Map<string, VerifiedEvidence[]>();
+  readonly #scans = new Map<Digest, ReadonlyMap<string, ScanReading> | undefined>();
 
   constructor(about: readonly About[]) {
     for (const { entry, digests } of about) {
@@ -172,12 +168,12 @@ class Reader {
   all<T>(
     digest: Digest,
     predicateType: string,
-    read: (predicate: unknown) => T | undefined,
+    read: (predicate: unknown, entry: VerifiedEvidence) => T | undefined,
   ): readonly Proven<T>[] {
     const result: Proven<T>[] = [];
     let unreadable: VerifiedEvidence | undefined;
     for (const entry of this.#bySubject.get(`${predicateType}\n${digest}`) ?? []) {
-      const reading = read(entry.statement.predicate);
+      const reading = read(entry.statement.predicate, entry);
       if (reading === undefined) unreadable = entry;
       else {
         unreadable = undefined;
@@ -194,12 +190,19 @@ class Reader {
 
   scan(digest: Digest, scope: 'blob' | 'artifact'): ScanFacts {
     const newest = new Map<string, Proven<ScanReading>>();
-    for (const scan of this.all(digest, predicateTypes.scan, scanOf)) {
+    for (const scan of this.all(digest, predicateTypes.scan, (_, entry) => this.#resultOf(digest, entry))) {
       if (scan.reading.scope !== scope) continue;
       newest.delete(scan.reading.producer);
       newest.set(scan.reading.producer, scan);
     }
     return { newest: [...newest.values()] };
+  }
+
+  /** A statement has results about up to a thousand blobs: it is read once. */
+  #resultOf(digest: Digest, entry: VerifiedEvidence): ScanReading | undefined {
+    if (!this.#scans.has(entry.envelopeDigest))
+      this.#scans.set(entry.envelopeDigest, scansOf(entry.statement.predicate));
+    return this.#scans.get(entry.envelopeDigest)?.get(hexOf(digest));
   }
 }
 

@@ -65,21 +65,42 @@ const environmentsOf = (value: unknown): readonly Environment[] | undefined =>
     ? value.flatMap((entry) => among(entry, ['development', 'staging', 'production']) ?? [])
     : undefined;
 
-/** A scan predicate (evidence/predicates.ts), or undefined where it does not have that shape. */
-export function scanOf(predicate: unknown): ScanReading | undefined {
+/**
+ * The results of a scan predicate (evidence/predicates.ts) by hex SHA-256 of what they are about; undefined where it does
+ * not have that shape or speaks twice about one thing.
+ */
+export function scansOf(predicate: unknown): ReadonlyMap<string, ScanReading> | undefined {
   const value = members(predicate);
   const producer = members(value?.['producer'])?.['name'];
   const scope = among(value?.['scope'], ['blob', 'artifact']);
-  const verdict = among(value?.['verdict'], ['clean', 'suspicious', 'malicious']);
-  const completeness = among(value?.['completeness'], ['complete', 'inconclusive']);
-  const formats = texts(value?.['formats']);
-  const incompleteReasons = texts(value?.['incompleteReasons']);
-  const findings = findingsOf(value?.['findings']);
   const scannedAt = value?.['scannedAt'];
+  const results = value?.['results'];
   if (!isText(producer) || !isText(scannedAt) || parseInstant(scannedAt) === undefined) return undefined;
-  if (scope === undefined || verdict === undefined || completeness === undefined) return undefined;
-  if (formats === undefined || incompleteReasons === undefined || findings === undefined) return undefined;
-  return { producer, scope, verdict, completeness, formats, incompleteReasons, findings, scannedAt };
+  if (scope === undefined || !Array.isArray(results)) return undefined;
+  const readings = new Map<string, ScanReading>();
+  for (const entry of results) {
+    const result = members(entry);
+    const sha256 = result?.['sha256'];
+    const verdict = among(result?.['verdict'], ['clean', 'suspicious', 'malicious']);
+    const completeness = among(result?.['completeness'], ['complete', 'inconclusive']);
+    const formats = texts(result?.['formats']);
+    const incompleteReasons = texts(result?.['incompleteReasons']);
+    const findings = findingsOf(result?.['findings']);
+    if (!isText(sha256) || readings.has(sha256) || verdict === undefined || completeness === undefined)
+      return undefined;
+    if (formats === undefined || incompleteReasons === undefined || findings === undefined) return undefined;
+    readings.set(sha256, {
+      producer,
+      scope,
+      verdict,
+      completeness,
+      formats,
+      incompleteReasons,
+      findings,
+      scannedAt,
+    });
+  }
+  return readings;
 }
 
 function findingsOf(value: unknown): ScanReading['findings'] | undefined {

@@ -61,14 +61,15 @@ export function makeDecisionStatement(
   };
 }
 
+const refuse = (what: string): never => {
+  throw new Fault('statement.invalid', `this is not a decision: ${what}`);
+};
+
 /**
  * The decision inside a statement that `makeDecisionStatement` wrote. Fault `statement.invalid` for any other statement
  * and for one whose summary contradicts the decision it carries (subject, time, policy or result).
  */
 export function parseDecisionStatement(statement: Statement): Decision {
-  const refuse = (what: string): never => {
-    throw new Fault('statement.invalid', `this is not a decision: ${what}`);
-  };
   if (statement.predicateType !== predicateTypes.decision) return refuse('another predicate type');
   const predicate = statement.predicate;
   if (typeof predicate !== 'object' || predicate === null) return refuse('no predicate');
@@ -86,9 +87,10 @@ export function parseDecisionStatement(statement: Statement): Decision {
   return decision;
 }
 
+const outcome = ({ verdict, reasons, validUntil }: Decision): string =>
+  encodeJcsText({ verdict, reasons, validUntil });
+
 /** Does a new decision say the same as the kept one (verdict, reasons, validity)? Then the kept one stands. */
 export function sameOutcome(a: Decision, b: Decision): boolean {
-  const outcome = ({ verdict, reasons, validUntil }: Decision): string =>
-    encodeJcsText({ verdict, reasons, validUntil });
   return outcome(a) === outcome(b);
 }
