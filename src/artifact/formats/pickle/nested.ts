@@ -76,7 +76,7 @@ function beginsLikeHex(head: string): boolean {
 }
 
 function beginsLikeBase64(head: string): boolean {
-  const digits = [...head].map((character) => base64Digit(character));
+  const digits = Array.from(head, base64Digit);
   const [one = -1, two = -1, three = -1] = digits;
   if (one < 0 || two < 0 || three < 0) return false;
   return beginsLikePickle((one << 2) | (two >> 4), ((two & 15) << 4) | (three >> 2));
@@ -102,7 +102,7 @@ function couldEndInStop(machine: Machine, from: number, lengthBytes: number): bo
   let to = from + lengthBytes;
   if (to > bytes.length) return true;
   while (to > from && [0x3d, 0x0a, 0x0d].includes(bytes[to - 1] ?? 0)) to -= 1;
-  const digits = [...Buffer.from(bytes.subarray(from, to)).toString('latin1')].filter(
+  const digits = Array.from(Buffer.from(bytes.subarray(from, to)).toString('latin1')).filter(
     (character) => base64Digit(character) >= 0,
   );
   const tail = digits.slice(-(digits.length % 4 === 0 ? 4 : digits.length % 4)).join('');

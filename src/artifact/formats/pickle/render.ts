@@ -91,13 +91,13 @@ function quote(text: string, bytes = false): string {
   return `"${body}"${text.length > maxText ? '…' : ''}`;
 }
 
+function escape(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  if (character === '\n') return '\\n';
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+}
+
 /** Control, formatting and (for bytes) non-ASCII characters as escapes: nothing here can steer a terminal. */
 export function printable(text: string, bytes = false): string {
-  const escaped = (character: string): string => {
-    const code = character.codePointAt(0) ?? 0;
-    if (character === '\n') return '\\n';
-    if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
-    return `\\u{${code.toString(16)}}`;
-  };
-  return bytes ? text.replace(/[^ -~]/g, escaped) : text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escaped);
+  return text.replace(bytes ? /[^ -~]/g : /[\p{C}\p{Zl}\p{Zp}]/gu, escape);
 }

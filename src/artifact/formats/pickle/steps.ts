@@ -97,7 +97,8 @@ function pushBytes(machine: Machine, lengthBytes: number | undefined, mutable: b
   const from = offset - cursor.base;
   suspectBytes(machine, from, lengthBytes);
   const content = lengthBytes <= keptBytes ? decodeLatin1(cursor.bytes, from, from + lengthBytes) : undefined;
-  machine.push({ kind: 'bytes', offset, lengthBytes, mutable, content });
+  const head = content?.slice(0, 16) ?? decodeLatin1(cursor.bytes, from, from + 16);
+  machine.push({ kind: 'bytes', offset, lengthBytes, mutable, content, head });
 }
 
 function pushLong(machine: Machine, lengthBytes: number | undefined): void {

@@ -24,13 +24,14 @@ export interface FloatNode {
   readonly value: number;
 }
 
-/** Bytes of the file. `content` is there for short ones, one UTF-16 unit per byte. */
+/** Bytes of the file. `content` is there for short ones, `head` (at most 16) always; one UTF-16 unit per byte. */
 export interface BytesNode {
   readonly kind: 'bytes';
   readonly offset: number;
   readonly lengthBytes: number;
   readonly mutable: boolean;
   readonly content: string | undefined;
+  readonly head: string;
 }
 
 /** A `str` too long to be kept: where its encoded form stands, and how it begins. */
