@@ -155,7 +155,7 @@ test('foreign issuers count only for the predicate and namespace that trust name
     }),
   );
   const good = verifyEvidence(await envelopeOf(evaluation, stranger, 'team-a'), wider);
-  assert.deepEqual(good.ok && good.issuer, { keyId, role: null });
+  assert.deepEqual(good.ok && good.issuer, { keyId, role: 'foreign' });
   for (const [predicateType, namespace] of [
     [evaluation, 'default'],
     [predicateTypes.scan, 'team-a'],

@@ -24,8 +24,8 @@ import {
 export interface Issuer {
   /** The first entitled key that signed. */
   readonly keyId: string;
-  /** Null for a foreign issuer that trust names by its key. */
-  readonly role: RoleName | null;
+  /** `foreign` for an issuer that trust names by its key. */
+  readonly role: RoleName | 'foreign';
 }
 
 /** Evidence that policy may rest on: its envelope has been held against a trust root. */
@@ -212,8 +212,8 @@ function findIssuer(
   return undefined;
 }
 
-function roleOf(root: TrustRoot, keyId: string): RoleName | null {
-  return keyRoles.find((name) => root.roles[name].keyIds.includes(keyId)) ?? null;
+function roleOf(root: TrustRoot, keyId: string): RoleName | 'foreign' {
+  return keyRoles.find((name) => root.roles[name].keyIds.includes(keyId)) ?? 'foreign';
 }
 
 function reaches(root: TrustRoot, role: RoleName, keyIds: ReadonlySet<string>): boolean {
