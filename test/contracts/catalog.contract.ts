@@ -43,11 +43,11 @@ const isFault = (code: string) => (error: unknown) => error instanceof Fault && 
 export function catalogContract(name: string, open: () => Promise<OpenedCatalog>): void {
   const contract = (title: string, body: (catalog: Catalog) => Promise<void>): void => {
     test(`${name}: ${title}`, async () => {
-      const { catalog, close } = await open();
+      const opened = await open();
       try {
-        await body(catalog);
+        await body(opened.catalog);
       } finally {
-        await close();
+        await opened.close();
       }
     });
   };

@@ -10,6 +10,6 @@ before(async () => {
 after(() => server.close());
 
 catalogContract('postgres', async () => {
-  const { database, close } = await server.makeDatabase();
-  return { catalog: openCatalog(database), close };
+  const made = await server.makeDatabase();
+  return { catalog: openCatalog(made.database), close: () => made.close() };
 });

@@ -19,6 +19,13 @@ const job = (key: string, change: Partial<NewJob> = {}): NewJob => ({
   ...change,
 });
 
+const claim = (jobs: Jobs, count = 10, lease = leaseMs) =>
+  jobs.claim({ queues: ['scan'], count, leaseMs: lease });
+const one = (claimed: readonly ClaimedJob[]): ClaimedJob => {
+  assert.equal(claimed.length, 1);
+  return claimed[0] ?? assert.fail();
+};
+
 /** Every implementation of `Jobs` passes this. */
 export function jobsContract(name: string, open: () => Promise<OpenedJobs>): void {
   const contract = (title: string, body: (opened: OpenedJobs) => Promise<void>): void => {
@@ -31,13 +38,6 @@ export function jobsContract(name: string, open: () => Promise<OpenedJobs>): voi
       }
     });
   };
-  const claim = (jobs: Jobs, count = 10, lease = leaseMs) =>
-    jobs.claim({ queues: ['scan'], count, leaseMs: lease });
-  const one = (claimed: readonly ClaimedJob[]): ClaimedJob => {
-    assert.equal(claimed.length, 1);
-    return claimed[0] ?? assert.fail();
-  };
-
   contract('a job is claimed once, with what was put in', async ({ jobs, other }) => {
     await jobs.enqueue([job('a')]);
     const claimed = one(await claim(jobs));

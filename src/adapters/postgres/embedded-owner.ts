@@ -1,4 +1,12 @@
-import { linkSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault, isErrno } from '#lib/fault.ts';
@@ -51,29 +59,49 @@ export function releaseDirectory(directory: string): void {
 }
 
 /**
- * Stops a PostgreSQL that outlived its server (`kill -9` without `setpriv`). It is ours when it runs `postgres`
- * with exactly this cluster as working directory; a reused pid is somebody else's and left alone. Fast shutdown first,
- * then immediate, which is safe: the write-ahead log is replayed.
+ * Stops what outlived its server (`kill -9` without `setpriv`): the PostgreSQL of this cluster, then sessions that
+ * outlived that one. Fast shutdown first, then immediate, which is safe: the write-ahead log is replayed. Whose pid the
+ * lock file names does not matter, only who works in the cluster: after a restart of the machine the pid may be a
+ * stranger's, which would keep PostgreSQL from starting, so a lock file without a live holder is removed.
  */
 export async function stopOrphan(cluster: string): Promise<void> {
-  const pid = Number(readText(join(cluster, 'postmaster.pid'))?.split('\n')[0]);
-  if (!Number.isSafeInteger(pid) || pid <= 1 || !runsCluster(pid, cluster)) return;
-  for (const [signal, waitMs] of [
-    ['SIGINT', 8_000],
-    ['SIGQUIT', 5_000],
-    ['SIGKILL', 2_000],
-  ] as const) {
-    process.kill(pid, signal);
-    if (await until(() => !runsCluster(pid, cluster), waitMs)) return;
+  const lock = join(cluster, 'postmaster.pid');
+  const recorded = Number(readText(lock)?.split('\n')[0]);
+  if (Number.isNaN(recorded)) return;
+  if (recorded > 1 && runsCluster(recorded, cluster))
+    await stopProcess(recorded, cluster, ['SIGINT', 'SIGQUIT', 'SIGKILL']);
+  for (const pid of processesOf(cluster)) await stopProcess(pid, cluster, ['SIGQUIT', 'SIGKILL']);
+  rmSync(lock, { force: true });
+}
+
+async function stopProcess(pid: number, cluster: string, signals: readonly NodeJS.Signals[]): Promise<void> {
+  for (const signal of signals) {
+    if (!runsCluster(pid, cluster)) return;
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if (!isErrno(error) || error.code !== 'ESRCH') throw error;
+    }
+    if (await until(() => !runsCluster(pid, cluster), 6_000)) return;
   }
   throw new Fault('directory.in-use', `an earlier PostgreSQL (process ${pid}) does not stop`);
 }
 
+function processesOf(cluster: string): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[1-9][0-9]*$/.test(name))
+    .map(Number)
+    .filter((pid) => runsCluster(pid, cluster));
+}
+
+/** A process of PostgreSQL works in its cluster (its title names no path once it is a session). */
 function runsCluster(pid: number, cluster: string): boolean {
   try {
-    const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    if (!commandLine.some((word) => word.endsWith('/postgres'))) return false;
-    return readlinkSync(`/proc/${pid}/cwd`) === cluster || commandLine.includes(cluster);
+    const [title = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return (
+      (title.endsWith('/postgres') || title.startsWith('postgres:')) &&
+      readlinkSync(`/proc/${pid}/cwd`) === cluster
+    );
   } catch {
     return false;
   }

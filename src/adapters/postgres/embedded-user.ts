@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chownSync, existsSync, lchownSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { chownSync, existsSync, lchownSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { Fault } from '#lib/fault.ts';
 
@@ -32,14 +32,38 @@ export function chooseLaunch(wanted?: Launch['kind']): Launch {
     if (runs(command, [process.execPath, '--version'])) return { kind: 'user-namespace', command, uid: 0 };
   }
   if (setpriv === undefined) throw refusedRoot();
-  const ids = [`--reuid=${fallbackUid}`, `--regid=${fallbackUid}`, '--clear-groups', '--pdeathsig', 'INT'];
-  return { kind: 'other-user', command: [setpriv, ...ids, '--'], uid: fallbackUid };
+  return { kind: 'other-user', command: becomeUser(setpriv, fallbackUid), uid: fallbackUid };
 }
 
-/** The launch with the one capability that lets another uid pass directories of root, which stay as they are. */
-export function withSearchCapability(launch: Launch): Launch {
-  const capability = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
-  return { ...launch, command: [...launch.command.slice(0, -1), ...capability, '--'] };
+function becomeUser(setpriv: string, uid: number): readonly string[] {
+  return [setpriv, `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--pdeathsig', 'INT', '--'];
+}
+
+/** initdb, unlike the server, looks its user up by name: for another user it runs as one that /etc/passwd knows. */
+export function launchForInitdb(launch: Launch): Launch {
+  if (launch.kind !== 'other-user') return launch;
+  const known = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+    .filter(([, , uid]) => uid !== undefined && /^[1-9][0-9]*$/.test(uid));
+  const row = known.find(([name]) => name === 'nobody') ?? known[0];
+  if (row === undefined) throw refusedRoot();
+  const uid = Number(row[2]);
+  const command = launch.command.map((word) => word.replace(/^--re([ug])id=\d+$/, `--re$1id=${uid}`));
+  return { ...launch, command, uid };
+}
+
+/**
+ * The launch with a capability that lets another uid pass directories of root, which stay as they are: the one that
+ * only reads where we have it, else the one that containers leave to root. The launch itself where we have neither.
+ */
+export function withCapability(launch: Launch): Launch {
+  for (const capability of ['dac_read_search', 'dac_override']) {
+    const words = [`--inh-caps=+${capability}`, `--ambient-caps=+${capability}`];
+    const able = { ...launch, command: [...launch.command.slice(0, -1), ...words, '--'] };
+    if (runs(able.command, [process.execPath, '--version']) || runs(able.command, ['/bin/true'])) return able;
+  }
+  return launch;
 }
 
 /** Does a program run to success under this launch? */
@@ -63,11 +87,18 @@ export function canEnter(path: string): boolean {
   }
 }
 
-/** Gives a tree to `uid` unless its top has that owner already. Only root can; others return at once. */
+/**
+ * Gives a tree to `uid` unless its top has that owner already; the top comes last, so that a change that was cut short
+ * is done again. Only root can; for others `uid` is undefined.
+ */
 export function giveTree(path: string, uid: number | undefined): void {
   if (uid === undefined || !existsSync(path) || lstatSync(path).uid === uid) return;
   giveBelow(path, uid);
-  chownSync(path, uid, uid);
+  giveTop(path, uid);
+}
+
+export function giveTop(path: string, uid: number | undefined): void {
+  if (uid !== undefined) chownSync(path, uid, uid);
 }
 
 function giveBelow(path: string, uid: number): void {

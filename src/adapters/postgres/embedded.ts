@@ -6,26 +6,30 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { Client, type ClientConfig } from 'pg';
-import { Fault } from '#lib/fault.ts';
+import { Fault, isErrno } from '#lib/fault.ts';
 import { copyBinaries, locateBinaries, type PostgresBinaries } from './embedded-binaries.ts';
 import { claimDirectory, releaseDirectory, stopOrphan, until } from './embedded-owner.ts';
 import {
   canEnter,
   chooseLaunch,
+  giveTop,
   giveTree,
   type Launch,
+  launchForInitdb,
   refusedRoot,
   runs,
-  withSearchCapability,
+  withCapability,
 } from './embedded-user.ts';
 import type { Endpoints } from './endpoint.ts';
 import { roleStatements } from './roles.ts';
@@ -82,15 +86,15 @@ function install(directory: string, wanted: Launch['kind'] | undefined): Install
   const linkDirectory = join(directory, 'lib');
   let launch = chooseLaunch(wanted);
   let binaries = locateBinaries(linkDirectory);
-  if (launch.kind === 'other-user') {
-    if (!canEnter(cluster) && runs(withSearchCapability(launch).command, ['/bin/true']))
-      launch = withSearchCapability(launch);
-    giveTree(directory, launch.uid);
-    if (!canRun(launch, binaries)) binaries = copyBinaries(join(directory, 'runtime'), linkDirectory);
-    if (!canRun(launch, binaries)) throw refusedRoot();
-  }
-  giveTree(directory, launch.uid);
+  if (launch.kind === 'other-user' && !canEnter(directory)) launch = withCapability(launch);
   giveTree(cluster, launch.uid);
+  giveTree(directory, launch.uid);
+  if (!canRun(launch, binaries)) binaries = copyBinaries(join(directory, 'runtime'), linkDirectory);
+  if (!canRun(launch, binaries)) {
+    throw new Fault('platform.unsupported', 'the programs of the embedded PostgreSQL do not run here', {
+      hint: 'they need glibc; set `database` to the URL of a PostgreSQL of at least version 15',
+    });
+  }
   return { directory, cluster, binaries, launch };
 }
 
@@ -99,34 +103,45 @@ function canRun(launch: Launch, binaries: PostgresBinaries): boolean {
 }
 
 async function makeCluster(installation: Installation): Promise<void> {
-  const partial = `${installation.cluster}.partial`;
-  rmSync(partial, { recursive: true, force: true });
+  const { directory, cluster, binaries } = installation;
+  // A name of its own: an initdb whose parent was killed may still be clearing its directory away.
+  const partial = `${cluster}.partial-${randomUUID()}`;
+  removePartials(directory);
+  const maker = launchForInitdb(installation.launch);
+  giveTop(directory, maker.uid);
   const log = openLog(installation);
   try {
-    const child = launch(
-      installation,
-      [
-        installation.binaries.initdb,
-        '--pgdata',
-        partial,
-        '--username=postgres',
-        '--auth=trust',
-        '--encoding=UTF8',
-        '--locale=C',
-        '--data-checksums',
-        '--no-instructions',
-      ],
-      log,
-    );
-    const reason = await exitOf(child);
+    const options = [
+      '--username=postgres',
+      '--auth=trust',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--data-checksums',
+    ];
+    const program = [binaries.initdb, '--pgdata', partial, '--no-instructions', ...options];
+    const reason = await exitOf(launch({ ...installation, launch: maker }, program, log));
     if (reason !== 'exit 0') throw failure(installation, `initdb ended with ${reason}`);
   } finally {
     closeSync(log);
   }
+  giveTree(partial, installation.launch.uid);
+  giveTop(directory, installation.launch.uid);
   // initdb has synced every file. If the machine stops before the rename, the next start begins again; after it, the
   // cluster is whole.
-  renameSync(partial, installation.cluster);
-  syncDirectory(installation.directory);
+  renameSync(partial, cluster);
+  syncDirectory(directory);
+}
+
+/** What cut-short first starts left; what somebody is still changing is left for the next start. */
+function removePartials(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    if (!name.startsWith('cluster.partial-')) continue;
+    try {
+      rmSync(join(directory, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+    } catch (error) {
+      if (!isErrno(error)) throw error;
+    }
+  }
 }
 
 async function startServer(installation: Installation): Promise<EmbeddedPostgres> {
@@ -182,6 +197,7 @@ function settings(socketDirectory: string): readonly string[] {
     wal_level: 'minimal',
     max_wal_senders: '0',
     max_worker_processes: '0',
+    max_logical_replication_workers: '0',
     max_parallel_workers: '0',
     max_parallel_workers_per_gather: '0',
     autovacuum_max_workers: '1',

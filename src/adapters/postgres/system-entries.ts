@@ -5,7 +5,10 @@ import { evidenceColumns, parseEvidenceRow } from './evidence-row.ts';
 import { asLedger } from './sequence-store.ts';
 
 /** Statements about the whole installation (trust roots, policies) of one predicate, in log order. Fault `ledger.unavailable`. */
-export async function findSystemEntries(database: Database, predicateType: string): Promise<readonly LoggedEvidence[]> {
+export async function findSystemEntries(
+  database: Database,
+  predicateType: string,
+): Promise<readonly LoggedEvidence[]> {
   const rows = await asLedger(
     database.askAsLog({
       name: 'ledger-system',
