@@ -4,6 +4,7 @@ import { runUnit, type SuiteResult } from './tests.ts';
 const steps: readonly Step[] = [
   { name: 'types', command: ['tsc', '-p', '.'] },
   { name: 'console types', command: ['tsc', '-p', 'console'] },
+  { name: 'browser test types', command: ['tsc', '-p', 'test/e2e'] },
   { name: 'lint', command: ['oxlint', '--type-aware', '--quiet'] },
   { name: 'format', command: ['oxfmt', '--check'] },
   { name: 'dead code', command: ['knip', '--no-progress'] },

@@ -41,6 +41,12 @@ export const severityTones: Readonly<Record<Finding['severity'], Tone>> = {
   medium: 'caution',
   low: 'quiet',
 };
+export const severityWords: Readonly<Record<Finding['severity'], string>> = {
+  critical: 'Critical',
+  high: 'High',
+  medium: 'Medium',
+  low: 'Low',
+};
 export const severityOrder: readonly Finding['severity'][] = ['critical', 'high', 'medium', 'low'];
 
 export const roleWords: Readonly<Record<ArtifactFile['role'], string>> = {

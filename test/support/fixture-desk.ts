@@ -338,6 +338,8 @@ function badDetail(): ArtifactDetail {
   };
 }
 
+const absent = (): Promise<never> => Promise.reject(new Fault('resource.unknown', 'not part of the fixture'));
+
 /** A desk with fixed content, for tests of what stands in front of it. What it is asked to record, it only remembers. */
 export function openFixtureDesk(): {
   readonly desk: Desk;
@@ -350,8 +352,6 @@ export function openFixtureDesk(): {
     logIndex: 8 + recorded.approvals.length + recorded.refusals.length,
     envelopeDigest: digestOf('ee'),
   });
-  const absent = (): Promise<never> =>
-    Promise.reject(new Fault('resource.unknown', 'not part of the fixture'));
   const desk: Desk = {
     list: async (_caller: Caller, page) => {
       if (fail.next) {

@@ -60,14 +60,16 @@ function Whole({
   };
   return (
     <>
-      <Heading artifact={artifact} />
-      <div className="actions">
-        <button type="button" className="primary" onClick={() => setDialog('approve')}>
-          Approve…
-        </button>
-        <button type="button" className="danger" onClick={() => setDialog('deny')}>
-          Refuse…
-        </button>
+      <div className="title-row">
+        <Heading artifact={artifact} />
+        <div className="actions">
+          <button type="button" className="primary" onClick={() => setDialog('approve')}>
+            Approve…
+          </button>
+          <button type="button" className="danger" onClick={() => setDialog('deny')}>
+            Refuse…
+          </button>
+        </div>
       </div>
       <p className="notice" role="status">
         {notice}

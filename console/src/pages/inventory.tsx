@@ -180,7 +180,7 @@ function Row({ row }: { readonly row: ArtifactRow }): ReactElement {
           {row.decision === null ? `${row.tier} risk` : `${row.decision.environment}, ${row.tier} risk`}
           {row.decision?.validUntil == null ? null : (
             <>
-              , until <Instant value={row.decision.validUntil} />
+              , until <Instant value={row.decision.validUntil} day />
             </>
           )}
         </span>

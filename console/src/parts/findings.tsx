@@ -1,5 +1,13 @@
 import type { ReactElement } from 'react';
-import { placeWords, sentence, severityOrder, severityTones, type Artifact, type Finding } from '../words.ts';
+import {
+  placeWords,
+  sentence,
+  severityOrder,
+  severityTones,
+  severityWords,
+  type Artifact,
+  type Finding,
+} from '../words.ts';
 import { Badge } from './badge.tsx';
 import { Sentence, Text } from './text.tsx';
 
@@ -35,7 +43,7 @@ export function Findings({ found }: { readonly found: readonly Found[] }): React
             // oxlint-disable-next-line react/no-array-index-key
             <li key={index}>
               <p className="what">
-                <Badge tone={severityTones[finding.severity]} word={finding.severity} />
+                <Badge tone={severityTones[finding.severity]} word={severityWords[finding.severity]} />
                 <Sentence value={sentence(finding.message)} />
               </p>
               <p className="place">

@@ -2,9 +2,17 @@ import { useState, type FormEvent, type ReactElement } from 'react';
 import type { Answered, Refusal } from '../api/client.ts';
 import { shortDigest } from '../format.ts';
 import { useSession } from '../session.ts';
-import { environments, rootWords, type Artifact, type Environment, type RootName } from '../words.ts';
+import {
+  environments,
+  rootWords,
+  sentence,
+  type Artifact,
+  type Environment,
+  type RootName,
+} from '../words.ts';
 import { Dialog } from './dialog.tsx';
 import { Failed } from './states.tsx';
+import { Sentence } from './text.tsx';
 
 interface JudgeProps {
   readonly artifact: Artifact;
@@ -135,6 +143,27 @@ function WhereField({
   );
 }
 
+/** The reasons that an approval does not reach: nothing outweighs an integrity failure. */
+function Unmoved({ artifact }: { readonly artifact: Artifact }): ReactElement | null {
+  const reasons = artifact.decisions
+    .flatMap(({ decision }) => decision.reasons)
+    .filter((reason) => reason.effect === 'deny' && reason.rule.startsWith('integrity.'));
+  const messages = [...new Set(reasons.map((reason) => reason.message))];
+  if (messages.length === 0) return null;
+  return (
+    <div className="warning">
+      An approval will not change {messages.length === 1 ? 'this' : 'these'}, which nothing outweighs:
+      <ul>
+        {messages.map((message) => (
+          <li key={message}>
+            <Sentence value={sentence(message)} />
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
 /** Approves: a signed approval that binds one root, in the environments that are chosen, for as long as it says. */
 export function ApproveDialog({ artifact, close, recorded }: JudgeProps): ReactElement {
   const { client } = useSession();
@@ -159,8 +188,9 @@ export function ApproveDialog({ artifact, close, recorded }: JudgeProps): ReactE
       <form onSubmit={submit} noValidate>
         <p className="faint">
           An approval is signed evidence about <code>{shortDigest(artifact.artifact)}</code>. It joins the
-          log; the decision is then taken again. It cannot outweigh an integrity failure or a refusal.
+          log; the decision is then taken again.
         </p>
+        <Unmoved artifact={artifact} />
         <ReasonField value={reason} change={setReason} problem={tried && reasonMissing} />
         <RootField artifact={artifact} root={root} change={setRoot} />
         <WhereField chosen={chosen} change={setChosen} tried={tried} />
@@ -181,7 +211,7 @@ export function ApproveDialog({ artifact, close, recorded }: JudgeProps): ReactE
             Cancel
           </button>
           <button type="submit" className="primary" disabled={busy}>
-            {busy ? 'Recording…' : 'Sign the approval'}
+            {busy ? 'Recording…' : 'Sign approval'}
           </button>
         </div>
       </form>
@@ -216,7 +246,7 @@ export function DenyDialog({ artifact, close, recorded }: JudgeProps): ReactElem
             Cancel
           </button>
           <button type="submit" className="danger solid" disabled={busy}>
-            {busy ? 'Recording…' : 'Sign the refusal'}
+            {busy ? 'Recording…' : 'Sign refusal'}
           </button>
         </div>
       </form>

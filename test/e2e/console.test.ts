@@ -1,0 +1,360 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import test, { after, before } from 'node:test';
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { makeMetrics } from '#app/metrics.ts';
+import { makePeopleListener } from '#app/server.ts';
+import { Fault } from '#lib/fault.ts';
+import { chromiumPath, keepScreen, layoutFaults, openBrowser, weakContrasts } from './browser.ts';
+import { digestOf, fixtureRows, fixtureToken, openFixtureDesk } from '../support/fixture-desk.ts';
+import { missing } from '../support/foreign.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const skip = missing('chromium', chromiumPath !== undefined);
+const fixture = openFixtureDesk();
+const good = digestOf('1f');
+const bad = digestOf('b4');
+
+let app: FastifyInstance | undefined;
+let browser: Browser | undefined;
+let origin = '';
+
+before(async () => {
+  if (skip !== false) return;
+  const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');
+  execFileSync(process.execPath, [vite, 'build', 'console', '--logLevel=error'], {
+    cwd: root,
+    stdio: 'pipe',
+  });
+  app = await makePeopleListener(fastify({ logger: false }).log, {
+    desk: fixture.desk,
+    authenticate: async (request) => {
+      if (request.headers.authorization !== `Bearer ${fixtureToken}`) {
+        throw new Fault('request.unauthenticated', 'the token is not known');
+      }
+      return { class: 'administrator', person: 'person-1', namespace: 'default', environment: 'development' };
+    },
+    metrics: makeMetrics(),
+    health: { ready: () => ({ ready: true, reason: undefined }) },
+    version: '1',
+  });
+  origin = await app.listen({ host: '127.0.0.1', port: 0 });
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await app?.close();
+});
+
+interface Visit {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** Errors, refused content and requests that left the origin; must stay empty. */
+  readonly trouble: string[];
+}
+
+async function visit(
+  options: { width?: number; dark?: boolean; path?: string; signIn?: boolean } = {},
+): Promise<Visit> {
+  assert.ok(browser);
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1440, height: 900 },
+    colorScheme: options.dark === true ? 'dark' : 'light',
+    locale: 'en-GB',
+    reducedMotion: 'reduce',
+  });
+  context.setDefaultTimeout(10_000);
+  const page = await context.newPage();
+  const trouble: string[] = [];
+  page.on('pageerror', (error) => trouble.push(error.message));
+  page.on('dialog', (dialog) => {
+    trouble.push(`a script opened a dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on('console', (message) => {
+    const expected = /status of (?:401|404|503)/.test(message.text());
+    if (message.type() === 'error' && !expected) trouble.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(origin)) trouble.push(`left the origin: ${request.url()}`);
+  });
+  await page.goto(`${origin}${options.path ?? '/console/'}`);
+  if (options.signIn !== false) {
+    await page.getByLabel('Administrator token').fill(fixtureToken);
+    await page.keyboard.press('Enter');
+    await page.getByRole('banner').waitFor();
+  }
+  return { page, context, trouble };
+}
+
+async function leave({ context, trouble }: Visit): Promise<void> {
+  assert.deepEqual(trouble, []);
+  await context.close();
+}
+
+const artifactPath = (digest: string): string => `/console/artifacts/${digest}`;
+
+test(
+  'a wrong token is refused in words, the right one opens the inventory and stays in the tab',
+  { skip },
+  async () => {
+    const visited = await visit({ signIn: false });
+    const { page } = visited;
+    await keepScreen(page, 'sign-in');
+    await page.getByLabel('Administrator token').fill('wrong');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').filter({ hasText: 'does not accept this token' }).waitFor();
+    await page.getByLabel('Administrator token').fill('two words');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').filter({ hasText: 'not a token' }).waitFor();
+    await page.getByLabel('Administrator token').fill(fixtureToken);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Inventory' }).waitFor();
+    const kept = await page.evaluate(() => [
+      window.localStorage.length,
+      document.cookie,
+      window.location.href,
+    ]);
+    assert.deepEqual(kept, [0, '', `${origin}/console/`]);
+    await page.reload();
+    await page.getByRole('heading', { level: 1, name: 'Inventory' }).waitFor();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Administrator token').waitFor();
+    assert.equal(await page.evaluate(() => window.sessionStorage.length), 0);
+    await leave(visited);
+  },
+);
+
+test('the inventory lists what arrived with scan and decision, searches, and pages', { skip }, async () => {
+  const visited = await visit();
+  const { page } = visited;
+  const rows = page.getByRole('region', { name: 'Artifacts' }).getByRole('listitem');
+  await rows.first().waitFor();
+  assert.equal(await rows.count(), 5);
+  const denied = rows.filter({ hasText: 'someone/very-useful-finetune' });
+  assert.match(await denied.innerText(), /Malicious[\s\S]*Denied/);
+  const incomplete = rows.filter({ hasText: 'a-rather-long' });
+  assert.match(await incomplete.innerText(), /17 absent[\s\S]*Inconclusive[\s\S]*Undecided/);
+  assert.doesNotMatch(await incomplete.innerText(), /Clean/);
+  await page.getByRole('button', { name: 'Show older artifacts' }).click();
+  await rows.filter({ hasText: 'gpt2' }).waitFor();
+  assert.equal(await rows.count(), fixtureRows.length);
+  await keepScreen(page, 'inventory-1440-light');
+  await page.getByLabel('Search by repository or digest').fill('bank');
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/console/?search=bank');
+  await rows.filter({ hasText: 'bank/credit-scoring' }).waitFor();
+  assert.equal(await rows.count(), 1);
+  await page.getByLabel('Search by repository or digest').fill('nowhere');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Nothing matches' }).waitFor();
+  await keepScreen(page, 'inventory-empty');
+  await page.goBack();
+  await rows.filter({ hasText: 'bank/credit-scoring' }).waitFor();
+  await leave(visited);
+});
+
+test('a failure is told with its hint and can be tried again', { skip }, async () => {
+  const visited = await visit({ path: artifactPath(bad) });
+  const { page } = visited;
+  fixture.fail.next = true;
+  await page.getByRole('link', { name: 'Inventory' }).click();
+  const alert = page.getByRole('alert');
+  await alert.waitFor();
+  assert.match(
+    await alert.innerText(),
+    /The database does not answer[\s\S]*readyz[\s\S]*database\.unavailable/,
+  );
+  await keepScreen(page, 'inventory-failed');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByText('bank/credit-scoring').waitFor();
+  assert.equal(await page.getByRole('alert').count(), 0);
+  await leave(visited);
+});
+
+test(
+  'an artifact shows the decision, what would change it, findings in words and the log position of evidence',
+  { skip },
+  async () => {
+    const visited = await visit();
+    const { page } = visited;
+    await page.getByRole('link', { name: 'someone/very-useful-finetune' }).click();
+    await page.getByRole('heading', { level: 1, name: 'someone/very-useful-finetune' }).waitFor();
+    const decision = page.getByRole('article', { name: 'Denied in development' });
+    const text = await decision.innerText();
+    assert.match(text, /A file would run a command when it is loaded: pytorch_model\.bin/);
+    assert.match(text, /What would change it[\s\S]*Ask for safetensors weights/);
+    assert.match(text, /Missing[\s\S]*An approval of the root loading/);
+    const findings = page.getByRole('region', { name: /^Findings/ });
+    const first = await findings.getByRole('listitem').first().innerText();
+    assert.match(
+      first,
+      /Critical[\s\S]*Would call posix\.system[\s\S]*pytorch_model\.bin[\s\S]*byte 1204[\s\S]*Do not load this file/,
+    );
+    const timeline = page.getByRole('region', { name: 'Evidence' });
+    assert.deepEqual(
+      (await timeline.locator('.position').allInnerTexts()).map((position) => position.replace(/\D/g, '')),
+      ['7', '6', '5'],
+    );
+    await decision.getByRole('link', { name: 'log 6' }).first().click();
+    assert.equal(await page.evaluate(() => window.location.hash), '#log-6');
+    await keepScreen(page, 'artifact-bad-1440-light');
+    await page.goto(`${origin}${artifactPath(digestOf('00'))}`);
+    await page.getByRole('heading', { name: 'This artifact is not here' }).waitFor();
+    await leave(visited);
+  },
+);
+
+test('text from artifacts cannot act, hide or turn round what is read', { skip }, async () => {
+  const visited = await visit({ path: artifactPath(bad) });
+  const { page } = visited;
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  for (const path of [artifactPath(bad), '/console/']) {
+    await page.goto(`${origin}${path}`);
+    await page.getByText('onerror=alert(1)').first().waitFor();
+    assert.equal(await page.locator('img[src="x"]').count(), 0);
+    const shown = await page.evaluate(() => document.body.innerText);
+    assert.doesNotMatch(shown, /[\u202a-\u202e\u2066-\u2069\u200b\u001b]/);
+    assert.match(shown, /U\+202E/);
+    assert.match(shown, /U\+001B/);
+  }
+  await leave(visited);
+});
+
+test('the content policy stops a planted inline script and a planted foreign request', { skip }, async () => {
+  const { page, context, trouble } = await visit();
+  await page.evaluate(() => {
+    const script = document.createElement('script');
+    script.textContent = 'window.planted = true';
+    document.body.append(script);
+    document.body.insertAdjacentHTML('beforeend', '<img src="http://127.0.0.1:9/x.png">');
+  });
+  await page.waitForTimeout(200);
+  assert.equal(await page.evaluate(() => 'planted' in window), false);
+  assert.ok(
+    trouble.some((line) => /script-src/.test(line)),
+    trouble.join('\n'),
+  );
+  assert.ok(
+    trouble.some((line) => /img-src/.test(line)),
+    trouble.join('\n'),
+  );
+  await context.close();
+});
+
+test(
+  'approving needs a reason and an environment, and sends what was chosen; by keyboard alone',
+  { skip },
+  async () => {
+    const visited = await visit({ path: artifactPath(good) });
+    const { page } = visited;
+    const opener = page.getByRole('button', { name: 'Approve…' });
+    await opener.focus();
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog', { name: 'Approve this artifact' });
+    await dialog.waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    assert.equal(await opener.evaluate((element) => document.activeElement === element), true);
+    await page.keyboard.press('Enter');
+    await dialog.getByRole('button', { name: 'Sign approval' }).focus();
+    await page.keyboard.press('Enter');
+    await dialog.getByText('Say why').waitFor();
+    await dialog.getByLabel('Reason').fill('  ');
+    await dialog.getByLabel('development').focus();
+    await page.keyboard.press('Space');
+    await dialog.getByRole('button', { name: 'Sign approval' }).click();
+    await dialog.getByText('Choose at least one environment').waitFor();
+    assert.equal(fixture.recorded.approvals.length, 0);
+    await keepScreen(page, 'approve-1440-light');
+    await dialog.getByLabel('Reason').fill('read the findings with the risk team');
+    await dialog.getByLabel('staging').check();
+    await dialog.getByLabel('production').check();
+    await dialog.getByLabel('Weights only').check();
+    await dialog.getByLabel('Until the end of').fill('2099-12-31');
+    await dialog.getByLabel('Reason').focus();
+    await dialog.getByRole('button', { name: 'Sign approval' }).press('Enter');
+    await page.getByRole('status').filter({ hasText: 'The approval is recorded as log entry 9.' }).waitFor();
+    assert.deepEqual(fixture.recorded.approvals, [
+      {
+        artifact: good,
+        reason: 'read the findings with the risk team',
+        root: 'weights',
+        environments: ['staging', 'production'],
+        expiresAt: '2099-12-31T23:59:59Z',
+      },
+    ]);
+    await leave(visited);
+  },
+);
+
+test('refusing needs a reason and says that nothing outweighs it', { skip }, async () => {
+  const visited = await visit({ path: artifactPath(bad) });
+  const { page } = visited;
+  await page.getByRole('button', { name: 'Refuse…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Refuse this artifact' });
+  await dialog.getByText('can outweigh it').waitFor();
+  await dialog.getByRole('button', { name: 'Sign refusal' }).click();
+  await dialog.getByText('Say why').waitFor();
+  assert.equal(fixture.recorded.refusals.length, 0);
+  await keepScreen(page, 'refuse-1440-light');
+  await dialog.getByLabel('Reason').fill('runs a command when loaded');
+  await dialog.getByRole('button', { name: 'Sign refusal' }).click();
+  await page.getByRole('status').filter({ hasText: 'The refusal is recorded as log entry' }).waitFor();
+  assert.deepEqual(fixture.recorded.refusals, [{ artifact: bad, reason: 'runs a command when loaded' }]);
+  await leave(visited);
+});
+
+for (const width of [1440, 768, 390]) {
+  for (const dark of [false, true]) {
+    const scheme = dark ? 'dark' : 'light';
+    test(`every page fits and reads at ${width} px, ${scheme}`, { skip }, async () => {
+      const visited = await visit({ width, dark });
+      const { page } = visited;
+      for (const [name, path] of [
+        ['inventory', '/console/'],
+        ['artifact-good', artifactPath(good)],
+        ['artifact-bad', artifactPath(bad)],
+      ] as const) {
+        await page.goto(`${origin}${path}`);
+        await page.getByRole('heading', { level: 1 }).waitFor();
+        await page
+          .getByText(name === 'inventory' ? 'bank/credit-scoring' : 'signed by')
+          .first()
+          .waitFor();
+        await keepScreen(page, `${name}-${width}-${scheme}`);
+        assert.deepEqual(await layoutFaults(page), [], name);
+        assert.deepEqual(await weakContrasts(page), [], name);
+      }
+      await page.getByRole('button', { name: 'Approve…' }).click();
+      await page.getByText('An approval will not change this').waitFor();
+      await keepScreen(page, `approve-${width}-${scheme}`);
+      assert.deepEqual(await layoutFaults(page), [], 'approve');
+      assert.deepEqual(await weakContrasts(page), [], 'approve');
+      await leave(visited);
+    });
+  }
+}
+
+test('the checks of layout and contrast see a planted fault', { skip }, async () => {
+  const { page, context } = await visit();
+  await page.getByText('bank/credit-scoring').waitFor();
+  assert.deepEqual(await layoutFaults(page), []);
+  await page.evaluate(() => {
+    const faint = document.createElement('p');
+    faint.textContent = 'hard to read';
+    faint.style.color = 'rgb(200 200 200)';
+    const wide = document.createElement('div');
+    wide.style.width = '3000px';
+    wide.textContent = 'x';
+    document.querySelector('main')?.append(faint, wide, document.createElement('button'));
+  });
+  assert.match((await weakContrasts(page)).join('\n'), /hard to read/);
+  const faults = (await layoutFaults(page)).join('\n');
+  assert.match(faults, /ends at/);
+  assert.match(faults, /no name/);
+  await context.close();
+});
