@@ -8,7 +8,7 @@ import {
   readlinkSync,
   realpathSync,
 } from 'node:fs';
-import type { BigIntStats, Dir } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { Fault, isErrno } from '#lib/fault.ts';
 import { parsePathName } from '#lib/path-name.ts';
 
@@ -106,17 +106,24 @@ function pinTarget(entry: string, path: string): number {
   }
 }
 
+/** A name as its directory lists it; `other` for links, special files and file systems that do not say. */
+export interface ListedName {
+  readonly name: string;
+  readonly kind: 'file' | 'directory' | 'other';
+}
+
 /**
  * The names in an open directory, at most `limit`. Fault `path.invalid` for one that is not UTF-8 or that no
  * artifact may hold.
  */
-export function listNames(directory: number, path: string, limit: number): readonly string[] {
-  const names: string[] = [];
+export function listNames(directory: number, path: string, limit: number): readonly ListedName[] {
+  const names: ListedName[] = [];
   const listing = guarded(path, () => openListing(viaDescriptor(directory)));
   try {
     for (let entry = listing.readSync(); entry !== null; entry = listing.readSync()) {
       if (names.length >= limit) throw new Fault('limit.exceeded', 'the tree has too many entries');
-      names.push(decodeName(entry.name, path));
+      const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'directory' : 'other';
+      names.push({ name: decodeName(entry.name, path), kind });
     }
   } finally {
     listing.closeSync();
@@ -124,8 +131,13 @@ export function listNames(directory: number, path: string, limit: number): reado
   return names;
 }
 
+interface BytesListing {
+  readSync(): { readonly name: unknown; isFile(): boolean; isDirectory(): boolean } | null;
+  closeSync(): void;
+}
+
 /** Names as bytes: `opendir` supports the encoding `buffer`, its type declaration does not. */
-function openListing(path: string): Omit<Dir, 'readSync'> & { readSync(): { name: unknown } | null } {
+function openListing(path: string): BytesListing {
   return opendirSync(path, { encoding: 'buffer' as BufferEncoding, bufferSize: 256 });
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { closeSync, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { basename } from 'node:path';
@@ -12,6 +12,7 @@ import { hashFile } from './hash.ts';
 import { openHashPool } from './hash-pool.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { ManifestFile } from './manifest.ts';
+import type { ListedName } from './tree-entry.ts';
 import {
   changed,
   listNames,
@@ -124,8 +125,8 @@ async function walkDirectory(walk: Walk, descriptor: number, path: string): Prom
   const before = statOpen(descriptor);
   const names = listNames(descriptor, path, limits.treeEntries - walk.entries);
   walk.entries += names.length;
-  for (const name of names.toSorted(compareCodePoints)) {
-    await walkEntry(walk, descriptor, { name, path: path === '' ? name : `${path}/${name}` });
+  for (const { name, kind } of names.toSorted((left, right) => compareCodePoints(left.name, right.name))) {
+    await walkEntry(walk, descriptor, { name, kind, path: path === '' ? name : `${path}/${name}` });
   }
   // A name that came, went or was swapped meanwhile has touched the directory's times.
   refuseChange(path, before, statOpen(descriptor));
@@ -135,14 +136,15 @@ async function walkDirectory(walk: Walk, descriptor: number, path: string): Prom
 async function walkEntry(
   walk: Walk,
   directory: number,
-  entry: { name: string; path: string },
+  entry: ListedName & { readonly path: string },
 ): Promise<void> {
-  const { name, path } = entry;
+  const { name, kind, path } = entry;
   if (walk.ignored.has(path)) {
     walk.notes.push({ kind: 'ignored', path });
     return;
   }
-  const found = lookAt(directory, name, path);
+  // What the listing says of files and directories is only a guess: opening refuses whatever else is there by now.
+  const found = kind === 'other' ? lookAt(directory, name, path) : { kind };
   switch (found.kind) {
     case 'directory':
       return descend(walk, openChildDirectory(directory, name, path), path);
@@ -184,7 +186,7 @@ async function takeFile(walk: Walk, descriptor: number, path: string): Promise<v
     }
     if (before.nlink > 1n) walk.notes.push({ kind: 'hard-link', path, links: Number(before.nlink) });
     if (before.size <= smallFileBytes) {
-      addFile(walk, { path, descriptor, before }, hashSmallFile(descriptor));
+      addFile(walk, { path, descriptor, before }, hashSmallFile(descriptor, Number(before.size)));
       closeSync(descriptor);
       return;
     }
@@ -229,22 +231,16 @@ function addFile(walk: Walk, file: OpenFile, blob: BlobDescriptor): void {
   walk.options.onFile?.(taken);
 }
 
-const smallFileBuffer = Buffer.allocUnsafeSlow(Number(smallFileBytes) + 1);
+const smallFileBuffer = Buffer.allocUnsafeSlow(Number(smallFileBytes));
 
-/** Reads at most one byte more than a small file has: a file that grows is caught by its size. */
-function hashSmallFile(descriptor: number): BlobDescriptor {
+/** Reads as much as the file had when it was opened; should it have another size by now, `addFile` refuses it. */
+function hashSmallFile(descriptor: number, expectedBytes: number): BlobDescriptor {
   let sizeBytes = 0;
-  while (sizeBytes < smallFileBuffer.length) {
-    const length = readSync(
-      descriptor,
-      smallFileBuffer,
-      sizeBytes,
-      smallFileBuffer.length - sizeBytes,
-      sizeBytes,
-    );
+  while (sizeBytes < expectedBytes) {
+    const length = readSync(descriptor, smallFileBuffer, sizeBytes, expectedBytes - sizeBytes, sizeBytes);
     if (length === 0) break;
     sizeBytes += length;
   }
-  const hex = createHash('sha256').update(smallFileBuffer.subarray(0, sizeBytes)).digest('hex');
+  const hex = hash('sha256', smallFileBuffer.subarray(0, sizeBytes), 'hex');
   return { digest: digestOfHex(hex), sizeBytes };
 }
