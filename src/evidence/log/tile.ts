@@ -151,7 +151,11 @@ export async function readEdge(files: LogFiles, size: number): Promise<TileEdge 
     levels.push(hashes);
   }
   const entries = await readEntryTile(files, Math.floor(size / tileWidth), size % tileWidth);
-  return entries === undefined ? undefined : { size, levels, entries };
+  // The root covers the hashes only, so the entries are held against them.
+  const hashed = entries?.every(
+    (entry, at) => Buffer.compare(leafHash(entry), levels[0]?.[at] ?? entry) === 0,
+  );
+  return entries === undefined || hashed !== true ? undefined : { size, levels, entries };
 }
 
 /** The first `width` entries of an entry tile; undefined where it is missing or malformed. */
@@ -163,8 +167,12 @@ export async function readEntryTile(
   if (width === 0) return [];
   const bytes = await readTile(files, 'entries', index, width);
   if (bytes === undefined) return undefined;
-  const entries = parseEntries(bytes);
-  return entries.length < width ? undefined : entries.slice(0, width);
+  try {
+    const entries = parseEntries(bytes);
+    return entries.length < width ? undefined : entries.slice(0, width);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
