@@ -1,0 +1,172 @@
+import type { ByteSource } from '#artifact/blob-store.ts';
+import { readPickle } from '#artifact/formats/pickle/read-pickle.ts';
+import { toFault } from '#lib/fault.ts';
+import { checkZipMember, openZipMember, type ZipAnomaly, type ZipMember, type ZipReading } from '#lib/zip.ts';
+import type { PyTorchReading, TorchPickle, TorchProblem, TorchStorage } from './reading.ts';
+import { storageIds, type StorageId } from './storages.ts';
+
+interface Draft {
+  readonly source: ByteSource;
+  readonly zip: ZipReading;
+  readonly prefixes: ReadonlySet<string>;
+  readonly pickles: TorchPickle[];
+  readonly storages: TorchStorage[];
+  readonly anomalies: ZipAnomaly[];
+  readonly problems: TorchProblem[];
+  readonly incomplete: Set<string>;
+}
+
+/** Small members that torch writes beside the pickle (torch/csrc, caffe2/serialize/inline_container.cc). */
+const settings = new Set([
+  'version',
+  'byteorder',
+  '.format_version',
+  '.storage_alignment',
+  '.data/serialization_id',
+]);
+const objectName = /(^|\/)data\.pkl$/;
+
+type Role = 'object' | 'pickle' | 'storage' | 'setting' | 'script' | 'extra' | 'unexpected';
+
+function roleOf(name: string, prefixes: ReadonlySet<string>): Role {
+  if (objectName.test(name)) return 'object';
+  if (name.endsWith('.pkl')) return 'pickle';
+  const slash = name.indexOf('/');
+  const prefix = [...prefixes].find((one) => name.startsWith(one)) ?? name.slice(0, slash + 1);
+  const inner = prefixes.has(prefix) ? name.slice(prefix.length) : name;
+  if (/^data\/[^/]+$/.test(inner) && prefixes.has(prefix)) return 'storage';
+  if (settings.has(inner)) return 'setting';
+  if (inner.startsWith('code/')) return 'script';
+  if (inner.startsWith('extra/')) return 'extra';
+  return 'unexpected';
+}
+
+async function openMember(draft: Draft, member: ZipMember): Promise<ByteSource | undefined> {
+  try {
+    return await openZipMember(draft.source, member);
+  } catch (thrown) {
+    const { message } = toFault(thrown);
+    draft.problems.push({
+      kind: 'member-unreadable',
+      member: member.name,
+      offset: member.headerOffset,
+      message,
+    });
+    draft.incomplete.add(message);
+    return undefined;
+  }
+}
+
+async function beginsLikePickle(opened: ByteSource): Promise<boolean> {
+  const [first = 0, second = 99] = await opened.read(0, 2);
+  return first === 0x80 ? second <= 5 : [0x28, 0x63, 0x5d, 0x7d].includes(first);
+}
+
+/** Members that are not loaded but hold a pickle that does something: other loaders, or a renamed twin, may. */
+async function readHiddenPickle(draft: Draft, member: ZipMember, opened: ByteSource): Promise<void> {
+  if (!(await beginsLikePickle(opened))) return;
+  const reading = await readPickle(opened);
+  if (reading.imports.length === 0 && reading.extensions.length === 0 && reading.nested.length === 0) return;
+  if (reading.streams[0]?.ending !== 'stop' && reading.calls.length === 0) return;
+  draft.pickles.push({ member: member.name, role: 'other', reading });
+}
+
+async function readMember(draft: Draft, member: ZipMember): Promise<void> {
+  const role = roleOf(member.name, draft.prefixes);
+  const opened = await openMember(draft, member);
+  if (opened === undefined) return;
+  if (role !== 'storage') draft.anomalies.push(...(await checkZipMember(member, opened)));
+  if (role === 'storage' && opened.sizeBytes !== member.sizeBytes) {
+    draft.incomplete.add('a storage is not as long as its header says');
+  }
+  if (role === 'object' || role === 'pickle') {
+    const reading = await readPickle(opened);
+    draft.pickles.push({ member: member.name, role: role === 'object' ? 'object' : 'other', reading });
+    for (const reason of reading.incomplete) draft.incomplete.add(reason);
+    return;
+  }
+  await readHiddenPickle(draft, member, opened);
+  if (role === 'unexpected' && !member.name.endsWith('/')) {
+    const message = 'torch.save writes no such member';
+    draft.problems.push({
+      kind: 'member-unexpected',
+      member: member.name,
+      offset: member.headerOffset,
+      message,
+    });
+  }
+}
+
+function matchStorages(draft: Draft): void {
+  const claimed = new Set<string>();
+  for (const { member = '', reading, role } of draft.pickles) {
+    const prefix = member.replace(/[^/]*$/, '');
+    if (role === 'other' && !draft.prefixes.has(prefix)) continue;
+    for (const id of storageIds(reading, member, draft.problems).values()) {
+      const name = `${prefix}data/${id.key}`;
+      claimed.add(name);
+      claimStorage(draft, name, id);
+    }
+  }
+  for (const member of draft.zip.members) {
+    if (roleOf(member.name, draft.prefixes) !== 'storage' || claimed.has(member.name)) continue;
+    const message = 'no pickle of the file refers to this storage';
+    draft.problems.push({
+      kind: 'member-unexpected',
+      member: member.name,
+      offset: member.headerOffset,
+      message,
+    });
+  }
+}
+
+function claimStorage(draft: Draft, name: string, id: StorageId): void {
+  const members = draft.zip.members.filter((member) => member.name === name);
+  const [member] = members;
+  draft.storages.push({
+    ...id,
+    offset: member?.method === 0 ? member.dataOffset : undefined,
+    lengthBytes: member?.sizeBytes,
+  });
+  if (member === undefined) {
+    const message = 'the file has no bytes for this storage';
+    draft.problems.push({ kind: 'storage-missing', member: name, offset: undefined, message });
+    return;
+  }
+  const expected = id.elementBytes === undefined ? undefined : id.elementBytes * id.elements;
+  if (expected === undefined)
+    draft.incomplete.add(`the storage type \`${id.type.slice(0, 100)}\` is not known`);
+  for (const { sizeBytes, headerOffset } of members) {
+    if (expected === undefined || expected === sizeBytes) continue;
+    const message = `the storage has ${sizeBytes} bytes where the pickle says ${expected}`;
+    draft.problems.push({ kind: 'storage-size', member: name, offset: headerOffset, message });
+  }
+}
+
+/** Undefined where no member is a `data.pkl`. */
+export async function readZipForm(source: ByteSource, zip: ZipReading): Promise<PyTorchReading | undefined> {
+  const objects = zip.members.filter(({ name }) => objectName.test(name));
+  if (objects.length === 0) return undefined;
+  const draft: Draft = {
+    source,
+    zip,
+    prefixes: new Set(objects.map(({ name }) => name.slice(0, name.length - 'data.pkl'.length))),
+    pickles: [],
+    storages: [],
+    anomalies: [...zip.anomalies],
+    problems: [],
+    incomplete: new Set(zip.incomplete),
+  };
+  for (const member of zip.members) await readMember(draft, member);
+  matchStorages(draft);
+  if (draft.prefixes.size > 1) {
+    const message = 'the archive holds more than one data.pkl';
+    draft.problems.push({ kind: 'several-objects', member: objects[1]?.name, offset: undefined, message });
+  }
+  const torchScript = zip.members.some(
+    ({ name }) => roleOf(name, draft.prefixes) === 'script' || /(^|\/)constants\.pkl$/.test(name),
+  );
+  if (torchScript) draft.incomplete.add('TorchScript code is not read');
+  const { pickles, storages, anomalies, problems, incomplete } = draft;
+  return { form: 'zip', pickles, storages, anomalies, problems, torchScript, incomplete: [...incomplete] };
+}
