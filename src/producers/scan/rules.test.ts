@@ -241,5 +241,5 @@ test('every rule has a sample, the table is sorted and the reference lists exact
     assert.ok(page.includes(row), `docs/reference/rules.md lacks ${row}`);
   }
   const listed = [...page.matchAll(/<a id="([A-Z0-9-]+)">/g)].map((match) => match[1]);
-  assert.deepEqual(listed.toSorted(), Object.keys(rules).sort());
+  assert.deepEqual(new Set(listed), new Set(Object.keys(rules)));
 });
