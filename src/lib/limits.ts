@@ -92,4 +92,7 @@ export const limits = {
   reasonsPerRule: 20,
   evidencePerReason: 100,
   waiverDays: 90,
+  /** A tar archive that is read into memory, such as an offline bundle. */
+  tarBytes: 512 * MiB,
+  tarEntries: 250_000,
 } as const;
