@@ -95,7 +95,7 @@ export class Cursor {
     if (this.at + n > this.bytes.length && this.position + n <= this.end) this.#ask(n);
   }
 
-  /** Index of a line and of its newline. */
+  /** Index of a line and of its newline. At the end of the bytes pure Python takes what is there less its last byte. */
   line(): { readonly from: number; readonly to: number } {
     for (;;) {
       const from = this.at;
@@ -115,10 +115,9 @@ export class Cursor {
         if (lineEnd - from > limits.pickleLineBytes) throw lineTooLong;
         this.#ask(2 * Math.max(0, lineEnd - from) + windowBytes);
       }
-      if (from >= lineEnd) throw endOfBytes;
       this.#events.lineAtEnd();
       this.at = lineEnd;
-      return { from, to: lineEnd - 1 };
+      return { from, to: Math.max(from, lineEnd - 1) };
     }
   }
 

@@ -87,6 +87,7 @@ function names(machine: Machine, asciiOnly: boolean): readonly [string, string] 
     const { from, to } = machine.cursor.line();
     const { bytes } = machine.cursor;
     const text = decodeUtf8(bytes, from, Math.max(from, to));
+    if (to <= from) machine.diverge('empty-name', 'a name is empty, which only pure Python accepts');
     if (text === undefined || (asciiOnly && /[^\x00-\x7f]/.test(text)))
       machine.fail('a name is not valid text');
     texts.push(text ?? Buffer.from(bytes.subarray(from, to)).toString('latin1'));

@@ -26,6 +26,7 @@ export interface Divergence extends Place {
     | 'stop-inside-frame'
     | 'number-form'
     | 'line-at-end'
+    | 'empty-name'
     | 'protocol-number'
     | 'argument-type';
   readonly message: string;
