@@ -2,6 +2,8 @@ import type { ByteSource } from '../blob-store.ts';
 import { detectExecutable, readExecutable, type ExecutableFacts } from './executable/read-executable.ts';
 import { detectGguf, readGguf, type GgufFacts } from './gguf/read-gguf.ts';
 import { detectJson, readJson, type JsonFacts } from './json/read-json.ts';
+import { readPickleFacts, type PickleFacts } from './pickle-reading.ts';
+import { readPyTorchFacts, readZipFacts, type PyTorchFacts, type ZipFacts } from './pytorch-reading.ts';
 import type { ReadingOutcome } from './reading.ts';
 import { detectSafetensors, readSafetensors, type SafetensorsFacts } from './safetensors/read-safetensors.ts';
 import {
@@ -20,8 +22,12 @@ export type Reading =
   | { readonly format: 'gguf'; readonly facts: GgufFacts }
   | { readonly format: 'json'; readonly facts: JsonFacts }
   | { readonly format: 'lfs-pointer'; readonly facts: LfsPointerFacts }
+  | { readonly format: 'pickle'; readonly facts: PickleFacts }
+  | { readonly format: 'pytorch-legacy'; readonly facts: PyTorchFacts }
+  | { readonly format: 'pytorch-zip'; readonly facts: PyTorchFacts }
   | { readonly format: 'safetensors'; readonly facts: SafetensorsFacts }
-  | { readonly format: 'text'; readonly facts: TextFacts };
+  | { readonly format: 'text'; readonly facts: TextFacts }
+  | { readonly format: 'zip'; readonly facts: ZipFacts };
 
 export type FormatId = Reading['format'];
 
@@ -29,8 +35,11 @@ export interface Format {
   readonly id: FormatId;
   /** Cheap and by content only, never by name; true where the source may be of this format. `head`: first 4 KiB. */
   detect(head: Uint8Array, source: ByteSource): boolean | Promise<boolean>;
-  /** The facts, or undefined where it is not this format after all. Never throws for bad bytes, only for I/O. */
-  read(source: ByteSource): Promise<Reading | undefined>;
+  /**
+   * The facts, or undefined where it is not this format after all. `earlier`: the readings of the rows above. Never
+   * throws for bad bytes, only for I/O.
+   */
+  read(source: ByteSource, earlier: readonly Reading[]): Promise<Reading | undefined>;
   /** Readings that say nothing more once this one holds: JSON is also text. */
   readonly implies: readonly FormatId[];
 }
@@ -64,6 +73,24 @@ export const formats: readonly Format[] = [
     implies: [],
   },
   {
+    id: 'pytorch-zip',
+    detect: (head) => !detectText(head),
+    read: async (source) => reading('pytorch-zip', await readPyTorchFacts(source, 'zip')),
+    implies: ['zip'],
+  },
+  {
+    id: 'pytorch-legacy',
+    detect: (head) => head[0] === 0x80,
+    read: async (source) => reading('pytorch-legacy', await readPyTorchFacts(source, 'legacy')),
+    implies: ['pickle'],
+  },
+  {
+    id: 'zip',
+    detect: (head) => !detectText(head),
+    read: async (source) => reading('zip', await readZipFacts(source)),
+    implies: [],
+  },
+  {
     id: 'lfs-pointer',
     detect: detectLfsPointer,
     read: async (source) => reading('lfs-pointer', await readLfsPointer(source)),
@@ -79,6 +106,13 @@ export const formats: readonly Format[] = [
     id: 'text',
     detect: detectText,
     read: async (source) => reading('text', await readText(source)),
+    implies: [],
+  },
+  // Last, because almost any bytes begin like a pickle: whether one is meant depends on what else they are.
+  {
+    id: 'pickle',
+    detect: (head) => head.byteLength > 0,
+    read: async (source, earlier) => reading('pickle', await readPickleFacts(source, earlier.length > 0)),
     implies: [],
   },
 ];
@@ -104,7 +138,7 @@ export async function readFormats(
   for (const format of formats) {
     if (only?.includes(format.id) === false || implied.has(format.id) || !(await format.detect(head, source)))
       continue;
-    const found = await format.read(source);
+    const found = await format.read(source, readings);
     if (found === undefined) continue;
     readings.push(found);
     for (const id of format.implies) implied.add(id);

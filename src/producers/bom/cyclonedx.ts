@@ -211,7 +211,7 @@ function parameterCount(files: readonly BomFile[]): number | undefined {
   for (const [format, pattern] of weightSets) {
     const set = files.filter(({ path }) => !path.includes('/') && pattern.test(path));
     const counts = set.map(({ facts }) =>
-      facts?.formats.includes(format) ? facts.tensors?.parameters : undefined,
+      facts?.formats.some((one) => one.startsWith(format)) ? facts.tensors?.parameters : undefined,
     );
     if (counts.length === 0 || (format === 'gguf' && counts.length > 1)) continue;
     if (counts.every((count) => count !== undefined)) return counts.reduce((sum, count) => sum + count, 0);
@@ -221,7 +221,7 @@ function parameterCount(files: readonly BomFile[]): number | undefined {
 
 const weightSets: readonly (readonly [string, RegExp])[] = [
   ['safetensors', /\.safetensors$/],
-  ['pytorch-zip', /\.(bin|pt|pth)$/],
+  ['pytorch', /\.(bin|pt|pth)$/],
   ['gguf', /\.gguf$/],
 ];
 

@@ -4,6 +4,7 @@ import { fileTypes } from '#artifact/formats/gguf/gguf-types.ts';
 import type { GgufFacts } from '#artifact/formats/gguf/read-gguf.ts';
 import { isJsonArray, isJsonObject, member, type JsonValue } from '#artifact/formats/json/json-document.ts';
 import { decodeUtf8, readJson } from '#artifact/formats/json/read-json.ts';
+import type { PyTorchReading } from '#artifact/formats/pytorch/reading.ts';
 import { summarizeTensors, type TensorSummary } from '#artifact/formats/reading.ts';
 import { limits } from '#lib/limits.ts';
 import { parseModelCard, type CardOutcome } from './model-card.ts';
@@ -47,7 +48,7 @@ export async function readFileFacts(role: FactsRole, source: ByteSource): Promis
   return { ...nothing, properties: pick(value, tokenizerKeys) };
 }
 
-const weightFormats = ['gguf', 'safetensors'] as const;
+const weightFormats = ['gguf', 'safetensors', 'pytorch-zip', 'pytorch-legacy'] as const;
 
 function weightFacts(readings: readonly Reading[]): FileFacts {
   const facts: FileFacts = { ...nothing, formats: readings.map(({ format }) => format) };
@@ -55,9 +56,19 @@ function weightFacts(readings: readonly Reading[]): FileFacts {
     if (reading.format === 'safetensors') {
       return { ...facts, tensors: summarizeTensors(reading.facts.tensors) };
     }
+    if (reading.format === 'pytorch-zip' || reading.format === 'pytorch-legacy') {
+      return { ...facts, tensors: storageSummary(reading.facts.pytorch) };
+    }
     if (reading.format === 'gguf') return { ...facts, ...ggufFacts(reading.facts) };
   }
   return facts;
+}
+
+/** Storages, not tensors: several tensors may be views of one storage, which is counted once. */
+function storageSummary({ storages }: PyTorchReading): TensorSummary {
+  return summarizeTensors(
+    storages.map(({ type, elements }) => ({ type, elements: BigInt(Math.max(0, Math.trunc(elements))) })),
+  );
 }
 
 function ggufFacts({ values, tensors }: GgufFacts): Partial<FileFacts> {

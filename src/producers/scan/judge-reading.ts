@@ -6,6 +6,8 @@ import type { SafetensorsFlawCode } from '#artifact/formats/safetensors/read-saf
 import type { Reading } from '#artifact/formats/formats.ts';
 import type { Finding } from '#evidence/predicates.ts';
 import { finding } from './finding.ts';
+import { judgeAnomaly, judgePyTorch } from './pickle/judge-pytorch.ts';
+import { judgePickle } from './pickle/judge.ts';
 import { judgeTemplate } from './judge-template.ts';
 import type { FormatRuleId } from './rules.ts';
 
@@ -55,6 +57,13 @@ export function judgeReading(reading: Reading): readonly Finding[] {
       return [...judgeFlaws(reading.facts.flaws), ...judgeTemplates(reading.facts.value)];
     case 'executable':
       return [finding('EXE-NATIVE', `the file is ${reading.facts.kind} code`, { offset: 0 })];
+    case 'pickle':
+      return judgePickle(reading.facts.pickle);
+    case 'pytorch-legacy':
+    case 'pytorch-zip':
+      return judgePyTorch(reading.facts.pytorch);
+    case 'zip':
+      return reading.facts.anomalies.map(judgeAnomaly);
     case 'empty':
     case 'lfs-pointer':
     case 'text':

@@ -1,12 +1,41 @@
 import { digestOf } from '#artifact/digest.ts';
 import { formats } from '#artifact/formats/formats.ts';
-import type { ProducerIdentity } from '#evidence/predicates.ts';
+import type { ProducerIdentity, Severity } from '#evidence/predicates.ts';
 import { encodeJcs } from '#lib/jcs.ts';
 import { ruleOfFlaw } from './judge-reading.ts';
+import { containerRuleId, torchRules, zipRules } from './pickle/judge-pytorch.ts';
+import { reviewed } from './pickle/reviewed.ts';
+import { pickleRules } from './pickle/rules.ts';
 import { formatRules, type Rule } from './rules.ts';
 
-/** Every rule by id, the pickle machine's included: what docs/reference/rules.md lists. */
-export const rules: Readonly<Record<string, Rule>> = { ...formatRules };
+interface ReasonedRule {
+  readonly severity: Severity;
+  readonly why: string;
+  readonly remedy: string;
+}
+
+function blobRules(
+  table: Readonly<Record<string, ReasonedRule>>,
+  idOf: (key: string) => string,
+): Readonly<Record<string, Rule>> {
+  return Object.fromEntries(
+    Object.entries(table).map(([key, { severity, why, remedy }]) => [
+      idOf(key),
+      { severity, scope: 'blob', title: why, remedy },
+    ]),
+  );
+}
+
+/** Every rule by id, those of pickles and archives included: what docs/reference/rules.md lists. */
+export const rules: Readonly<Record<string, Rule>> = {
+  ...formatRules,
+  ...blobRules(pickleRules, (id) => id),
+  ...blobRules(torchRules, (kind) => containerRuleId('PT', kind)),
+  ...blobRules(zipRules, (kind) => containerRuleId('ZIP', kind)),
+};
+
+/** The reviewed imports and calls of pickles, without members that are not set. */
+const reviewedCalls: unknown = JSON.parse(JSON.stringify([...reviewed]));
 
 /**
  * Who scans. The rule-set digest covers every table that decides a verdict; the version is raised by hand whenever
@@ -15,5 +44,7 @@ export const rules: Readonly<Record<string, Rule>> = { ...formatRules };
 export const scanIdentity: ProducerIdentity = {
   name: 'weighbridge-scan',
   version: '1',
-  ruleSetDigest: digestOf(encodeJcs({ formats: formats.map(({ id }) => id), ruleOfFlaw, rules })),
+  ruleSetDigest: digestOf(
+    encodeJcs({ formats: formats.map(({ id }) => id), reviewedCalls, ruleOfFlaw, rules }),
+  ),
 };

@@ -4,7 +4,15 @@ import { finding, judge, type Judgement } from './finding.ts';
 import { judgeReading } from './judge-reading.ts';
 
 /** Formats of which a file is meant to be exactly one; text and JSON are not containers of anything. */
-const exclusive: ReadonlySet<FormatId> = new Set<FormatId>(['executable', 'gguf', 'safetensors']);
+const exclusive: ReadonlySet<FormatId> = new Set<FormatId>([
+  'executable',
+  'gguf',
+  'pickle',
+  'pytorch-legacy',
+  'pytorch-zip',
+  'safetensors',
+  'zip',
+]);
 
 /**
  * The name-free scan of one blob: every reading that its content admits is read and judged, and all of them count.

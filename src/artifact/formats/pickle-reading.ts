@@ -1,0 +1,36 @@
+import type { ByteSource } from '../blob-store.ts';
+import { readPickle } from './pickle/read-pickle.ts';
+import type { PickleReading } from './pickle/reading.ts';
+import type { ReadingOutcome } from './reading.ts';
+
+export interface PickleFacts extends ReadingOutcome<never> {
+  readonly pickle: PickleReading;
+}
+
+/**
+ * The source as pickle, where somebody who loads it as one would do something: it imports or calls, or it is nothing
+ * else (`otherwise` false) and begins or ends as pickles do. Many harmless bytes begin with an opcode (a safetensors
+ * length, the word `None`), so an inert beginning of something else does not count.
+ */
+export async function readPickleFacts(
+  source: ByteSource,
+  otherwise: boolean,
+): Promise<PickleFacts | undefined> {
+  const first = await readPickle(source, { maxStreams: 1 });
+  const [stream] = first.streams;
+  const stops = stream?.ending === 'stop' && stream.failure === undefined;
+  const [opening, protocol = 0xff] = await source.read(0, 2);
+  // Where every CPython would raise, what follows is noise to all of them.
+  const end = stream?.failure?.offset ?? Number.POSITIVE_INFINITY;
+  const before = (places: readonly { readonly offset: number }[]): boolean =>
+    places.some(({ offset }) => offset < end);
+  const acts =
+    before(first.calls) ||
+    before(first.extensions) ||
+    before(first.mutations) ||
+    (stops && first.imports.length > 0);
+  const looks = stops || (opening === 0x80 && protocol <= 5);
+  if (!acts && (otherwise || !looks)) return undefined;
+  const pickle = await readPickle(source);
+  return { pickle, flaws: [], incompleteReasons: pickle.incomplete };
+}
