@@ -26,7 +26,10 @@ function relative(path: string, specifier: string): string {
   return result.startsWith('.') ? result : `./${result}`;
 }
 
-/** `npm run build`: `src/` → `dist/` without tests, everything that is not source copied as it is; and the console. */
+/**
+ * `npm run build`: `src/` → `dist/` without tests, everything that is not source copied as it is; and the console. Speaks
+ * on stderr: npm runs it before `npm pack --json`.
+ */
 export async function build(): Promise<boolean> {
   const source = join(root, 'src');
   const target = join(root, 'dist');
@@ -41,8 +44,8 @@ export async function build(): Promise<boolean> {
     if (compiled) writeFileSync(output, compile(file, readFileSync(join(source, file), 'utf8')));
     else cpSync(join(source, file), output);
   }
-  console.log(`dist: ${files.length} files`);
+  console.error(`dist: ${files.length} files`);
   const result = await runStep({ name: 'console', command: ['vite', 'build', 'console', '--logLevel=warn'] });
-  console.log(result.passed ? 'console/dist: built' : result.output);
+  console.error(result.passed ? 'console/dist: built' : result.output);
   return result.passed;
 }
