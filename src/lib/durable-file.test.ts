@@ -45,6 +45,24 @@ test('files are made, replaced and given their mode, with the directories above 
   await writeFilesDurably([]);
 });
 
+test('many files in one call are all there, and a failure among them leaves no temporary file', async (t) => {
+  t.after(() => injectFault(undefined));
+  const root = makeDirectory(t);
+  const files = Array.from({ length: 50 }, (_, index) => ({
+    path: join(root, `${index % 3}/${index}`),
+    bytes: Buffer.alloc(index * 100, index),
+  }));
+  await writeFilesDurably(files);
+  for (const { path, bytes } of files) assert.deepEqual(readFileSync(path), bytes);
+  for (const site of ['durable-file.write', 'durable-file.rename'] as const) {
+    injectFault({ site, moment: 'before', action: 'fail', passing: 20 });
+    await assert.rejects(writeFilesDurably(files), { code: 'EIO' });
+    injectFault(undefined);
+    const names = readdirSync(root, { recursive: true, encoding: 'utf8' });
+    assert.equal(names.length, 53, names.filter((name) => name.endsWith(temporarySuffix)).join(' '));
+  }
+});
+
 test('a link is replaced, never written through', async (t) => {
   const root = makeDirectory(t);
   writeFileSync(join(root, 'victim'), 'untouched');
