@@ -57,7 +57,8 @@ export const limits = {
   /** Zip: entries per enumeration, one inflated member, all of them, the ratio that deflate can reach honestly. */
   zipEntries: 100_000,
   zipNameBytes: 4096,
-  zipMemberBytes: 512 * MiB,
+  zipMemberBytes: 256 * MiB,
+  zipTotalBytes: 2048 * MiB,
   zipRatio: 1_032,
   /** Values of one JSON document: a tokenizer of 500 000 merges has about 2 million. */
   jsonValues: 10_000_000,

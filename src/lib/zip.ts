@@ -39,6 +39,8 @@ export interface ZipReading {
 interface Draft {
   readonly source: RandomAccess;
   readonly members: ZipMember[];
+  /** Offsets of the local headers that are known. */
+  readonly known: Set<number>;
   readonly anomalies: ZipAnomaly[];
   readonly spans: Span[];
   readonly incomplete: string[];
@@ -134,6 +136,7 @@ async function addCentral(draft: Draft, central: ZipHeader): Promise<void> {
     report(draft, 'broken-header', central, `\`${shown}\` has no local header where the directory says`);
     return;
   }
+  draft.known.add(local.headerOffset);
   const different = differences(central, local);
   const renamed = central.name !== local.name;
   draft.members.push(toMember(central, local, different.length === 0 && !renamed ? 'both' : 'central'));
@@ -242,7 +245,8 @@ async function checkGap(draft: Draft, gap: Span): Promise<void> {
 
 async function addHidden(draft: Draft, offset: number): Promise<void> {
   const local = await readLocalHeader(draft.source, offset);
-  if (local === undefined || draft.members.some((member) => member.headerOffset === offset)) return;
+  if (local === undefined || draft.known.has(offset)) return;
+  draft.known.add(offset);
   if (draft.members.length >= limits.zipEntries) {
     draft.incomplete.push(`the archive has more than ${limits.zipEntries} entries`);
     return;
@@ -266,6 +270,7 @@ export async function readZip(source: RandomAccess): Promise<ZipReading | undefi
   const draft: Draft = {
     source,
     members: [],
+    known: new Set(),
     anomalies: [...directory.anomalies],
     spans: [...directory.spans],
     incomplete: [...directory.incomplete],

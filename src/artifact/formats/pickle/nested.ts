@@ -1,7 +1,6 @@
 import type { Machine } from './machine.ts';
 
 const stop = 0x2e;
-const base64Alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 /** The shortest pickle that imports and calls something, and its base64 and hex forms. */
 const shortest = 8;
 
@@ -55,37 +54,40 @@ function suspectEncoded(machine: Machine, from: number, lengthBytes: number): vo
   if (lengthBytes < 12) return;
   const { bytes, base } = machine.cursor;
   const content = { offset: base + from, lengthBytes };
-  const head = String.fromCharCode(
-    bytes[from] ?? 0,
-    bytes[from + 1] ?? 0,
-    bytes[from + 2] ?? 0,
-    bytes[from + 3] ?? 0,
-  );
-  if (beginsLikeHex(head)) machine.suspect({ encoding: 'hex', content });
-  if (beginsLikeBase64(head)) {
+  if (beginsLikeHex(bytes, from)) machine.suspect({ encoding: 'hex', content });
+  if (beginsLikeBase64(bytes, from)) {
     const to = Math.min(from + Math.min(lengthBytes, 64), bytes.length);
     for (let index = from; index < to; index++) if (!isBase64(bytes[index] ?? 0)) return;
     if (couldEndInStop(machine, from, lengthBytes)) machine.suspect({ encoding: 'base64', content });
   }
 }
 
-function beginsLikeHex(head: string): boolean {
-  if (!/^[0-9a-fA-F]{4}$/.test(head)) return false;
-  const value = Number.parseInt(head, 16);
-  return beginsLikePickle(value >> 8, value & 0xff);
+function beginsLikeHex(bytes: Uint8Array, from: number): boolean {
+  const first = 16 * hexDigit(bytes[from] ?? 0) + hexDigit(bytes[from + 1] ?? 0);
+  const second = 16 * hexDigit(bytes[from + 2] ?? 0) + hexDigit(bytes[from + 3] ?? 0);
+  return first >= 0 && second >= 0 && beginsLikePickle(first, second);
 }
 
-function beginsLikeBase64(head: string): boolean {
-  const digits = Array.from(head, base64Digit);
-  const [one = -1, two = -1, three = -1] = digits;
+function beginsLikeBase64(bytes: Uint8Array, from: number): boolean {
+  const one = base64Digit(bytes[from] ?? 0);
+  const two = base64Digit(bytes[from + 1] ?? 0);
+  const three = base64Digit(bytes[from + 2] ?? 0);
   if (one < 0 || two < 0 || three < 0) return false;
   return beginsLikePickle((one << 2) | (two >> 4), ((two & 15) << 4) | (three >> 2));
 }
 
-function base64Digit(character: string): number {
-  if (character === '-') return 62;
-  if (character === '_') return 63;
-  return base64Alphabet.indexOf(character);
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1000;
+}
+
+function base64Digit(code: number): number {
+  if (code >= 0x41 && code <= 0x5a) return code - 0x41;
+  if (code >= 0x61 && code <= 0x7a) return code - 0x47;
+  if (code >= 0x30 && code <= 0x39) return code + 4;
+  if (code === 0x2b || code === 0x2d) return 62;
+  return code === 0x2f || code === 0x5f ? 63 : -1;
 }
 
 function isBase64(code: number): boolean {
@@ -103,7 +105,7 @@ function couldEndInStop(machine: Machine, from: number, lengthBytes: number): bo
   if (to > bytes.length) return true;
   while (to > from && [0x3d, 0x0a, 0x0d].includes(bytes[to - 1] ?? 0)) to -= 1;
   const digits = Array.from(Buffer.from(bytes.subarray(from, to)).toString('latin1')).filter(
-    (character) => base64Digit(character) >= 0,
+    (character) => base64Digit(character.charCodeAt(0)) >= 0,
   );
   const tail = digits.slice(-(digits.length % 4 === 0 ? 4 : digits.length % 4)).join('');
   const decoded = Buffer.from(tail, 'base64url');

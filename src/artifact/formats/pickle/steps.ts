@@ -179,10 +179,13 @@ function memoKey(machine: Machine): number | string | undefined {
   return key.value;
 }
 
+const float = new DataView(new ArrayBuffer(8));
+
 function binFloat(machine: Machine): Value {
   const from = machine.cursor.take(8);
   const { bytes } = machine.cursor;
-  return { kind: 'float', value: new DataView(bytes.buffer, bytes.byteOffset + from, 8).getFloat64(0) };
+  for (let index = 0; index < 8; index++) float.setUint8(index, bytes[from + index] ?? 0);
+  return { kind: 'float', value: float.getFloat64(0) };
 }
 
 function put(machine: Machine, key: number | string | undefined): void {

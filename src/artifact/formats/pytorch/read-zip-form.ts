@@ -1,6 +1,7 @@
 import type { ByteSource } from '#artifact/blob-store.ts';
 import { readPickle } from '#artifact/formats/pickle/read-pickle.ts';
-import { toFault } from '#lib/fault.ts';
+import { Fault, toFault } from '#lib/fault.ts';
+import { limits } from '#lib/limits.ts';
 import { checkZipMember, openZipMember, type ZipAnomaly, type ZipMember, type ZipReading } from '#lib/zip.ts';
 import type { PyTorchReading, TorchPickle, TorchProblem, TorchStorage } from './reading.ts';
 import { storageIds, type StorageId } from './storages.ts';
@@ -8,12 +9,15 @@ import { storageIds, type StorageId } from './storages.ts';
 interface Draft {
   readonly source: ByteSource;
   readonly zip: ZipReading;
+  readonly byName: ReadonlyMap<string, readonly ZipMember[]>;
   readonly prefixes: ReadonlySet<string>;
   readonly pickles: TorchPickle[];
   readonly storages: TorchStorage[];
   readonly anomalies: ZipAnomaly[];
   readonly problems: TorchProblem[];
   readonly incomplete: Set<string>;
+  /** Bytes that may still be inflated or checked: overlapping members must not make one read the same bytes for ever. */
+  readonly budget: { bytes: number };
 }
 
 /** Small members that torch writes beside the pickle (torch/csrc, caffe2/serialize/inline_container.cc). */
@@ -31,19 +35,34 @@ type Role = 'object' | 'pickle' | 'storage' | 'setting' | 'script' | 'extra' | '
 function roleOf(name: string, prefixes: ReadonlySet<string>): Role {
   if (objectName.test(name)) return 'object';
   if (name.endsWith('.pkl')) return 'pickle';
-  const slash = name.indexOf('/');
-  const prefix = [...prefixes].find((one) => name.startsWith(one)) ?? name.slice(0, slash + 1);
-  const inner = prefixes.has(prefix) ? name.slice(prefix.length) : name;
-  if (/^data\/[^/]+$/.test(inner) && prefixes.has(prefix)) return 'storage';
+  const prefix = prefixOf(name, prefixes);
+  const inner = name.slice(prefix?.length ?? 0);
+  if (prefix !== undefined && /^data\/[^/]+$/.test(inner)) return 'storage';
   if (settings.has(inner)) return 'setting';
   if (inner.startsWith('code/')) return 'script';
   if (inner.startsWith('extra/')) return 'extra';
   return 'unexpected';
 }
 
+/** The folder of a `data.pkl` that the member lies under. */
+function prefixOf(name: string, prefixes: ReadonlySet<string>): string | undefined {
+  if (prefixes.has('')) return '';
+  for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1)) {
+    const prefix = name.slice(0, slash + 1);
+    if (prefixes.has(prefix)) return prefix;
+  }
+  return undefined;
+}
+
 async function openMember(draft: Draft, member: ZipMember): Promise<ByteSource | undefined> {
   try {
-    return await openZipMember(draft.source, member);
+    if (draft.budget.bytes <= 0)
+      throw new Fault('limit.exceeded', 'the members are larger together than is read');
+    const opened = await openZipMember(draft.source, member);
+    const cost =
+      roleOf(member.name, draft.prefixes) === 'storage' && member.method === 0 ? 0 : opened.sizeBytes;
+    draft.budget.bytes -= cost;
+    return opened;
   } catch (thrown) {
     const { message } = toFault(thrown);
     draft.problems.push({
@@ -121,7 +140,7 @@ function matchStorages(draft: Draft): void {
 }
 
 function claimStorage(draft: Draft, name: string, id: StorageId): void {
-  const members = draft.zip.members.filter((member) => member.name === name);
+  const members = draft.byName.get(name) ?? [];
   const [member] = members;
   draft.storages.push({
     ...id,
@@ -150,12 +169,14 @@ export async function readZipForm(source: ByteSource, zip: ZipReading): Promise<
   const draft: Draft = {
     source,
     zip,
+    byName: Map.groupBy(zip.members, ({ name }) => name),
     prefixes: new Set(objects.map(({ name }) => name.slice(0, name.length - 'data.pkl'.length))),
     pickles: [],
     storages: [],
     anomalies: [...zip.anomalies],
     problems: [],
     incomplete: new Set(zip.incomplete),
+    budget: { bytes: source.sizeBytes + limits.zipTotalBytes },
   };
   for (const member of zip.members) await readMember(draft, member);
   matchStorages(draft);
