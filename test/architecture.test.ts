@@ -12,7 +12,7 @@ const packages = new Set<string>(
 );
 
 function readTree(): SourceTree {
-  const paths = globSync('**/*.ts', { cwd: join(root, 'src') });
+  const paths = globSync('**/*.{ts,json,sql}', { cwd: join(root, 'src') });
   return new Map(paths.map((path) => [path, readFileSync(join(root, 'src', path), 'utf8')]));
 }
 
@@ -178,6 +178,13 @@ test('a missing table is caught', () => {
   const planted = new Map(sound);
   planted.delete('gates/gates.ts');
   assert.ok(violations(planted, packages).includes('gates/gates.ts: the table is missing'));
+});
+
+test('code between `export` and a text after `from` is not an import', () => {
+  assert.deepEqual(
+    importsOf('lib/a.ts', "export function a(b: string) {\n  return `read from 'GLOBAL'`;\n}\n"),
+    [],
+  );
 });
 
 test('prose about imports is not an import', () => {

@@ -37,8 +37,8 @@ const pureModules = new Set(['node:crypto', 'node:util', 'node:buffer', 'node:as
 const impure =
   /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.now\(|\bfetch\(|\brandom(?:UUID|Bytes|Int)\(|\bprocess\.(?:env|hrtime|cwd)/;
 const bannedWord =
-  /(?:^|[a-z0-9])(?:Manager|Service|Helpers?|Utils?|Common)(?:$|[A-Z0-9])|[a-z](?:Data|Info)$|^(?:handle|process)[A-Z]/;
-const bannedFile = /(?:^|-)(?:manager|service|helpers?|utils?|common|misc|info)(?:-|\.|$)/;
+  /(?:^|[a-z0-9])(?:Manager|Service|Helpers?|Utils?|Common)(?:$|[A-Z0-9])|^(?:handle|process)[A-Z]/;
+const bannedFile = /(?:^|-)(?:manager|service|helpers?|utils?|common|misc)(?:-|\.|$)/;
 
 const isTest = (path: string): boolean => path.endsWith('.test.ts');
 const topFolder = (path: string): string => path.split('/')[0] ?? '';
@@ -53,7 +53,8 @@ function feature(path: string): string {
 /** Every import of one file: static, dynamic, re-export, and worker or asset by URL. Type imports count. */
 export function importsOf(path: string, text: string): readonly Import[] {
   const patterns: readonly RegExp[] = [
-    /^[ \t]*(?:import|export)\b([^'"`;]*?)\bfrom\s*['"]([^'"]+)['"]/gm,
+    /^[ \t]*import\b([\w\s{},*$]*?)\bfrom\s*['"]([^'"]+)['"]/gm,
+    /^[ \t]*export\s+((?:type\s+)?(?:\*(?:\s+as\s+\w+)?|\{[^}]*\}))\s*from\s*['"]([^'"]+)['"]/gm,
     /^[ \t]*import()\s*['"]([^'"]+)['"]/gm,
     /\bimport()\(\s*['"]([^'"]+)['"]\s*[,)]/g,
     /\bnew URL\(()['"](\.[^'"]+\.ts)['"]\s*,\s*import\.meta\.url/g,
