@@ -17,7 +17,7 @@ import { ecdsaSigner } from '../support/signing.ts';
 const run = promisify(execFile);
 /** Made by tools/model-signing-env.sh. */
 const python = join(import.meta.dirname, '../../.cache/model-signing-venv/bin/python');
-const skip = missing('python model-signing', existsSync(python));
+const skip = missing('python model-signing', existsSync(join(python, '../../.installed')));
 
 // Names whose order differs between code points, path components and UTF-16.
 const contents = {
@@ -40,7 +40,7 @@ async function verify(directory: string, signature: string, publicKey: string): 
     directory,
     '--signature',
     signature,
-    '--public-key',
+    '--public_key',
     publicKey,
   ];
   const { stdout, stderr } = await run(python, args, { timeout: 120_000 });
@@ -75,12 +75,12 @@ for (const curve of ['P-256', 'P-384', 'P-521'] as const) {
       // Positive controls: the same verifier refuses another key, another byte and another file.
       const stranger = join(root, 'stranger.pub');
       await writeFile(stranger, ecdsaSigner(curve).publicKeyPem);
-      await assert.rejects(verify(model, signature, stranger));
+      await assert.rejects(verify(model, signature, stranger), /Verification failed/);
       await writeFile(join(model, 'extra.bin'), 'x');
-      await assert.rejects(verify(model, signature, publicKey));
+      await assert.rejects(verify(model, signature, publicKey), /Verification failed/);
       await rm(join(model, 'extra.bin'));
       await appendFile(join(model, 'config.json'), ' ');
-      await assert.rejects(verify(model, signature, publicKey));
+      await assert.rejects(verify(model, signature, publicKey), /Verification failed/);
     },
   );
 }
