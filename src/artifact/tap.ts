@@ -25,7 +25,7 @@ export async function* tap(
   readers: readonly TapReader[],
 ): AsyncGenerator<Uint8Array> {
   let ended = false;
-  let reason: unknown = new Fault('file.changed', 'the stream was left before its end');
+  let reason: unknown;
   try {
     for await (const chunk of source) {
       for (const reader of readers) reader.write(chunk);
@@ -37,7 +37,8 @@ export async function* tap(
     reason = error;
     throw error;
   } finally {
-    if (!ended) for (const reader of readers) reader.abort?.(reason);
+    if (!ended)
+      for (const reader of readers) reader.abort?.(reason ?? new Error('the stream was left before its end'));
   }
 }
 
