@@ -148,6 +148,7 @@ const plants: readonly (readonly [name: string, path: string, text: string, expe
   ['a banned file name', 'lib/string-utils.ts', 'export const a = 1;', /banned file name/],
   ['a banned export', 'lib/a.ts', 'export class KeyManager {}', /banned name/],
   ['a barrel', 'lib/a.ts', "export { limit } from './limits.ts';", /no barrels/],
+  ['a barrel of all', 'lib/a.ts', "export * from './limits.ts';\nexport const b = 1;", /no barrels/],
   ['a default export', 'lib/a.ts', 'export default 1;', /default export/],
   ['too many lines', 'lib/a.ts', '\n'.repeat(501), /more than 500/],
   ['a development dependency', 'lib/a.ts', "import fc from 'fast-check';", /not a runtime dependency/],

@@ -56,7 +56,7 @@ export function importsOf(path: string, text: string): readonly Import[] {
     /^[ \t]*import\b([\w\s{},*$]*?)\bfrom\s*['"]([^'"]+)['"]/gm,
     /^[ \t]*export\s+((?:type\s+)?(?:\*(?:\s+as\s+\w+)?|\{[^}]*\}))\s*from\s*['"]([^'"]+)['"]/gm,
     /^[ \t]*import()\s*['"]([^'"]+)['"]/gm,
-    /\bimport()\(\s*['"]([^'"]+)['"]\s*[,)]/g,
+    /(?<![.\w])import()\(\s*['"]([^'"]+)['"]\s*[,)]/g,
     /\bnew URL\(()['"](\.[^'"]+\.ts)['"]\s*,\s*import\.meta\.url/g,
   ];
   return patterns.flatMap((pattern) =>
@@ -93,6 +93,13 @@ export function violations(tree: SourceTree, packages: ReadonlySet<string>): rea
   ];
 }
 
+/** A barrel re-exports everything of another file, or exports nothing of its own. */
+function isBarrel(text: string): boolean {
+  if (/^export\s+(?:type\s+)?\*/m.test(text)) return true;
+  const reexports = /^export\s+(?:type\s+)?\{[^}]*\}\s*from\b/m.test(text);
+  return reexports && !/^export\s+(?!type\s*\{)[a-z]/m.test(text);
+}
+
 function shape(path: string, text: string): readonly string[] {
   const found: string[] = [];
   if (!path.includes('/')) found.push(`${path}: a source file belongs to a folder`);
@@ -107,8 +114,7 @@ function shape(path: string, text: string): readonly string[] {
   for (const [, name = ''] of names) {
     if (bannedWord.test(name)) found.push(`${path}: banned name \`${name}\``);
   }
-  if (/^export (?:type )?(?:\*|\{[^}]*\}\s*from\b)/m.test(text))
-    found.push(`${path}: re-exports (no barrels)`);
+  if (isBarrel(text)) found.push(`${path}: only re-exports (no barrels)`);
   if (/^export default\b/m.test(text)) found.push(`${path}: default export`);
   return found;
 }
