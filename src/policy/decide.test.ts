@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
+import { systemNamespace } from '#evidence/statement.ts';
 import { encodeJcsText } from '#lib/jcs.ts';
 import { compilePolicySet, decodePolicySet } from './compile.ts';
 import { parseDecision } from './parse-decision.ts';
@@ -134,8 +135,15 @@ test('a revocation of the artifact, of a root or of a needed blob has no bypass'
   const book = soundBook();
   book.revocation(pickle);
   assert.equal(decideCase({ evidence: book.entries }).verdict, 'allow', 'a blob that was not asked for');
-  book.revocation(model, { namespace: 'elsewhere' });
+  book.revocation(model, 'elsewhere');
   assert.equal(decideCase({ evidence: book.entries }).verdict, 'allow', 'another namespace');
+  const everywhere = soundBook();
+  everywhere.revocation(model, systemNamespace);
+  assert.equal(
+    decideCase({ evidence: everywhere.entries }).verdict,
+    'deny',
+    'the system namespace speaks for all',
+  );
   book.add('https://weighbridge.dev/evidence/revocation/v1', [model], {});
   assert.equal(
     decideCase({ evidence: book.entries }).verdict,
@@ -430,6 +438,33 @@ test('the order in which evidence is passed and repetition do not matter; decidi
       assert.equal(encodeJcsText(decideCase({ evidence: shuffled, question })), first);
     }),
     { numRuns: 100 },
+  );
+});
+
+test('evidenceUsed is all that a decision needs: with nothing else it comes out the same', () => {
+  fc.assert(
+    fc.property(
+      anyEvidence,
+      anyQuestion,
+      anySubject,
+      fc.integer({ min: 0, max: 3 }),
+      (book, question, tier, more) => {
+        if (more === 1) book.revocation(subject.artifact);
+        if (more === 2) book.observed({ provisional: true });
+        if (more === 3) {
+          book.observed({ provisional: true });
+          book.observed();
+          book.waiver('development.scan-complete', { waivedAt: after(1), expiresAt: after(2) });
+        }
+        const decision = decideCase({ evidence: book.entries, question, subject: tier });
+        const used = book.entries.filter(({ envelopeDigest }) =>
+          decision.evidenceUsed.includes(envelopeDigest),
+        );
+        const again = decideCase({ evidence: used, question, subject: tier });
+        assert.equal(encodeJcsText(again), encodeJcsText(decision));
+      },
+    ),
+    { numRuns: 200 },
   );
 });
 

@@ -60,6 +60,8 @@ function reasonsFor(input: DecisionInput, time: DecisionTime, used: Set<Digest>)
   try {
     const facts = collectFacts(input.question, input.subject, input.evidence);
     const applicable = input.policy.policies.filter((policy) => applies(policy.appliesTo, input));
+    const newest = facts.observed.at(-1);
+    if (newest !== undefined) used.add(newest.evidence);
     const values = ruleValues(facts, time.atMs);
     const context = { facts, values, time, used, budget: { steps: limits.policyDecisionSteps } };
     return [

@@ -118,7 +118,8 @@ const common = (environment: Environment): readonly Row[] => [
     without: scanned,
     change: (book) => {
       book.approval('person-1');
-      for (const rule of ['scan-complete', 'paths-clean']) book.waiver(`${environment}.${rule}`, {}, subject.roots.all);
+      for (const rule of ['scan-complete', 'paths-clean'])
+        book.waiver(`${environment}.${rule}`, {}, subject.roots.all);
     },
     verdict: 'deny',
     rules: ['scanned'],

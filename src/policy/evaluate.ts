@@ -90,9 +90,8 @@ function judge(rule: CompiledRule, place: Place, context: EvaluationContext): Re
   }
   const reason = violated(rule, place, context);
   if (rule.rule.effect === 'warn' || rule.rule.integrity) return reason;
-  const waiver = waiverFor(rule.name, place.file?.file.role ?? null, context.facts.waivers, context.time);
+  const waiver = waiverFor(rule.name, place.file?.file.role ?? null, context.facts.waivers, context);
   if (waiver === undefined) return reason;
-  context.used.add(waiver.evidence);
   const { breakGlass, expiresAt, people } = waiver.reading;
   const how = breakGlass ? 'by break-glass' : `by ${new Set(people).size} people`;
   return {

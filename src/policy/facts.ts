@@ -1,5 +1,6 @@
 import { digestOfHex, hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
+import { systemNamespace } from '#evidence/statement.ts';
 import { approvalOf, bomOf, observedOf, revocationOf, scansOf, waiverOf } from './readings.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { RootName, WaiverPredicate } from '#evidence/predicates.ts';
@@ -65,7 +66,7 @@ const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /**
  * Verified evidence to facts. What is not about this artifact, one of its roots or one of its files, or belongs to
- * another namespace, is ignored; the order in which evidence is passed does not matter. Statements of other kinds are
+ * another namespace, is ignored (a revocation in the system namespace holds in all of them); the order in which evidence is passed does not matter. Statements of other kinds are
  * ignored; statements of these kinds that do not have their shape are never good news: they end up in `malformed`.
  */
 export function collectFacts(
@@ -90,7 +91,7 @@ export function collectFacts(
     bom: reader.all(subject.artifact, predicateTypes.bom, bomOf).at(-1),
     approvals: collectApprovals(question, subject, about),
     waivers: collectWaivers(question, subject, about),
-    revocations: collectRevocations(question, subject, needed.files, about),
+    revocations: collectRevocations(subject, needed.files, about),
     malformed: reader.malformed.toSorted((a, b) => order(a.evidence, b.evidence)),
   };
 }
@@ -117,8 +118,9 @@ function relevant(
   for (const entry of evidence) {
     if (seen.has(entry.envelopeDigest)) continue;
     seen.add(entry.envelopeDigest);
-    const revocation = entry.statement.predicateType === predicateTypes.revocation;
-    if (entry.namespace !== question.namespace && !revocation) continue;
+    const everywhere =
+      entry.statement.predicateType === predicateTypes.revocation && entry.namespace === systemNamespace;
+    if (entry.namespace !== question.namespace && !everywhere) continue;
     const digests = entry.statement.subject
       .map(({ digest }) => digest.sha256)
       .filter((hex) => known.has(hex))
@@ -251,7 +253,6 @@ function collectWaivers(
 }
 
 function collectRevocations(
-  question: Question,
   subject: DecisionSubject,
   needed: readonly { readonly file: SubjectFile }[],
   about: readonly About[],
@@ -260,13 +261,6 @@ function collectRevocations(
   for (const { entry, digests } of about) {
     if (entry.statement.predicateType !== predicateTypes.revocation) continue;
     const reading = revocationOf(entry.statement.predicate);
-    const own = entry.namespace === question.namespace;
-    if (
-      reading === undefined
-        ? !own
-        : reading.namespace !== '*' && !(own && reading.namespace === question.namespace)
-    )
-      continue;
     const revoked = new Set<string>(digests);
     const root = rootNames.find((name) => revoked.has(subject.roots[name] ?? ''));
     const file = needed.find((candidate) => revoked.has(candidate.file.digest));

@@ -1,5 +1,6 @@
 import { limits } from '#lib/limits.ts';
 import { parseInstant } from './cel/time.ts';
+import type { Digest } from '#artifact/digest.ts';
 import type { RootName } from '#evidence/predicates.ts';
 import type { DecisionTime } from './cel/time.ts';
 import type { SubjectFile } from './decision.ts';
@@ -32,18 +33,20 @@ function coversRole(roots: readonly RootName[], role: SubjectFile['role'] | null
 
 /**
  * The waiver that lifts this rule for this file (or for the artifact, `role` null), if one is in force: the one that
- * lasts longest. Looking at waivers is looking at time: when one begins or ends is recorded.
+ * lasts longest. Looking at a waiver is looking at time: when it begins or ends is recorded, and so is the waiver.
  */
 export function waiverFor(
   rule: string,
   role: SubjectFile['role'] | null,
   waivers: readonly WaiverFacts[],
-  time: DecisionTime,
+  context: { readonly time: DecisionTime; readonly used: Set<Digest> },
 ): WaiverFacts | undefined {
+  const { time, used } = context;
   let found: WaiverFacts | undefined;
   for (const waiver of waivers) {
     if (waiver.reading.rule !== rule || !coversRole(waiver.roots, role) || waiverDefect(waiver) !== null)
       continue;
+    used.add(waiver.evidence);
     const begun = time.reached(parseInstant(waiver.reading.waivedAt) ?? Number.MAX_SAFE_INTEGER);
     const ended = time.reached(parseInstant(waiver.reading.expiresAt) ?? 0);
     if (!begun || ended) continue;

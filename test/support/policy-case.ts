@@ -193,14 +193,9 @@ export class EvidenceBook {
     } satisfies WaiverPredicate);
   }
 
-  revocation(digest: Digest, more: Partial<RevocationPredicate> = {}): Digest {
-    return this.add(predicateTypes.revocation, [digest], {
-      revokedAt: at,
-      person: 'person-1',
-      reason: 'found to be poisoned',
-      namespace: 'default',
-      ...more,
-    } satisfies RevocationPredicate);
+  revocation(digest: Digest, namespace = 'default'): Digest {
+    const predicate = { revokedAt: at, person: 'person-1', reason: 'found to be poisoned', namespace };
+    return this.add(predicateTypes.revocation, [digest], predicate satisfies RevocationPredicate, namespace);
   }
 }
 

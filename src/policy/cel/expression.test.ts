@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { celEnv, isCelError, parse, plan } from '@bufbuild/cel';
 import { limits } from '#lib/limits.ts';
 import { compileCel } from './expression.ts';
@@ -135,7 +135,7 @@ test('bounds: length, nesting, macros and steps', () => {
     /step budget/,
   );
   assert.match(String(run('list.exists(x, list.exists(y, x + y < 0)) || true', bool, long)), /step budget/);
-  const doubling = `${'['.repeat(20)}s${'].map(a, a + a + a + a)[0]'.repeat(20)} == s`;
+  const doubling = `${'['.repeat(12)}s${'].map(a, a + a + a + a)[0]'.repeat(12)} == s`;
   assert.match(String(run(doubling)), /step budget/);
   const shared = { steps: 1000 };
   const expression = compileCel('list.all(x, x >= 0)', variables, bool);
@@ -298,7 +298,7 @@ test('the evaluator agrees with the library on random expressions', () => {
         seen.refused++;
         return;
       }
-      const theirs: unknown = plan(oracle, parse(source))(bindings as never);
+      const theirs: unknown = plan(oracle, parse(source))(bindings);
       if (isCelError(theirs)) {
         assert.match(String(ours), /^error: /, source);
         seen.error++;
