@@ -11,6 +11,8 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug';
+
 /** One configuration key: the same name as a flag (`--console-listen`), a line of the file and a variable. */
 interface ConfigKey<T> {
   readonly summary: string;
@@ -32,6 +34,16 @@ export const configKeys = {
     'address for people and automation (console, /wb/v1, metrics)',
     parseListen('127.0.0.1:7081'),
     parseListen,
+  ),
+  'public-url': key<URL | undefined>(
+    'how clients reach the listener, where a proxy stands in front',
+    undefined,
+    parseHubUrl,
+  ),
+  'console-url': key<URL | undefined>(
+    'how people reach the console; named in refusals',
+    undefined,
+    parseHubUrl,
   ),
   upstream: key('hub that files come from', new URL('https://huggingface.co'), parseHubUrl),
   'upstream-token': key<Redacted<string> | undefined>(
@@ -82,9 +94,9 @@ export const configKeys = {
     'on' as const,
     oneOf(['on', 'off']),
   ),
-  'log-level': key(
-    'least severe log line written',
-    'info' as const,
+  'log-level': key<LogLevel | undefined>(
+    'least severe log line; `warn` on a terminal, else `info`',
+    undefined,
     oneOf(['fatal', 'error', 'warn', 'info', 'debug']),
   ),
 } as const;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import swagger from '@fastify/swagger';
-import fastify from 'fastify';
+import fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { limits } from '#lib/limits.ts';
 import { Fault } from '#lib/fault.ts';
@@ -27,8 +27,10 @@ export function makeListener(
 ): FastifyInstance {
   const app = fastify({
     loggerInstance: logger.child({ listener: name }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.requestBytes,
+    // A body says what it says: `null` is not an empty list and `"1"` is not a number.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     requestTimeout: 60_000,
     connectionTimeout: 0,
     keepAliveTimeout: 72_000,

@@ -1,7 +1,9 @@
 import { systemNamespace } from '#evidence/statement.ts';
 import type { LoggedEvidence } from '#evidence/statement.ts';
 import type { Database } from './database.ts';
+import type { Digest } from '#artifact/digest.ts';
 import { evidenceColumns, parseEvidenceRow } from './evidence-row.ts';
+import { digestColumn } from './rows.ts';
 import { asLedger } from './sequence-store.ts';
 
 /** Statements about the whole installation (trust roots, policies) of one predicate, in log order. Fault `ledger.unavailable`. */
@@ -17,4 +19,21 @@ export async function findSystemEntries(
     }),
   );
   return rows.map(parseEvidenceRow);
+}
+
+/** Envelope digest of the newest entry of a predicate in a namespace. Fault `ledger.unavailable`. */
+export async function findNewestEntry(
+  database: Database,
+  namespace: string,
+  predicateType: string,
+): Promise<Digest | undefined> {
+  const [row] = await asLedger(
+    database.askAsLog({
+      name: 'ledger-newest',
+      text: `SELECT envelope_digest FROM weighbridge.log_entry WHERE namespace = $1 AND predicate_type = $2
+        ORDER BY log_index DESC LIMIT 1`,
+      values: [namespace, predicateType],
+    }),
+  );
+  return row === undefined ? undefined : digestColumn(row, 'envelope_digest');
 }

@@ -1,5 +1,25 @@
 import type { Command } from './command.ts';
+import { decide, explain } from './decide.ts';
+import { digest } from './digest.ts';
+import { doctor } from './doctor.ts';
+import { approve, deny } from './human.ts';
+import { log } from './log.ts';
+import { promote } from './promote.ts';
+import { reindex } from './reindex.ts';
+import { scan } from './scan.ts';
 import { serve } from './serve.ts';
 
 /** The command line, in the order of the help text. */
-export const commands: readonly Command[] = [serve];
+export const commands: readonly Command[] = [
+  serve,
+  scan,
+  digest,
+  decide,
+  explain,
+  approve,
+  deny,
+  promote,
+  log,
+  doctor,
+  reindex,
+];

@@ -74,10 +74,7 @@ export interface Desk {
   head(): Promise<LogView>;
   /** The offline bundle (tar) of the newest kept decision about the question. */
   exportBundle(question: Question): Promise<Uint8Array>;
-  doctor(): Promise<{
-    healthy: boolean;
-    checks: { name: string; state: 'pass' | 'warn' | 'fail'; message: string }[];
-  }>;
+  doctor(): Promise<{ readonly healthy: boolean; readonly checks: readonly DoctorCheck[] }>;
 }
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>;
@@ -120,7 +117,12 @@ function inventoryRoutes(app: TypedApp, desk: Desk, authenticate: Authenticate):
         querystring: Type.Object(
           {
             search: Type.Optional(Type.String({ maxLength: 200 })),
-            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+            limit: Type.Optional(
+              Type.String({
+                pattern: '^([1-9]|[1-9][0-9]|1[0-9][0-9]|200)$',
+                description: '1 to 200; 50 by default',
+              }),
+            ),
             before: Type.Optional(Type.String({ maxLength: 200 })),
           },
           { additionalProperties: false },
@@ -132,7 +134,7 @@ function inventoryRoutes(app: TypedApp, desk: Desk, authenticate: Authenticate):
       const caller = await authenticate(request);
       const { search, limit, before } = request.query;
       return desk.list(caller, {
-        limit: limit ?? 50,
+        limit: Number(limit ?? 50),
         ...(search === undefined ? {} : { search }),
         ...(before === undefined ? {} : { before }),
       });

@@ -1,5 +1,4 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { OpenBlob } from '#artifact/blob-store.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { Fault } from '#lib/fault.ts';
 import { parseRange } from '#lib/http-range.ts';
@@ -160,18 +159,12 @@ async function sendBytes(
       ? lengthBytes
       : Math.min(lengthBytes, Math.max(0, (socket?.bytesWritten ?? 0) - sentBefore));
     note(ports, asked, { outcome: 'served', artifact: passed.artifact, sentBytes });
+    // However the answer ended: the stream leaves the blob open, and a caller may go away before its first byte.
+    stream.destroy();
+    void blob.close().catch(() => undefined);
   });
-  return reply.send(streamOf(blob, part));
-}
-
-/** The blob's own stream, in its 1 MiB steps, with the blob closed behind it. */
-function streamOf(
-  blob: OpenBlob,
-  part: { readonly start: number; readonly end: number },
-): ReturnType<OpenBlob['stream']> {
   const stream = blob.stream(part);
-  stream.once('close', () => void blob.close().catch(() => undefined));
-  return stream;
+  return reply.send(stream);
 }
 
 /** RFC 9110 §13.1.2: weak comparison, a list, or `*`. */

@@ -1,0 +1,22 @@
+import { openScanner } from '#producers/scan/scanner.ts';
+import { exitOfScan, renderScan, scanTree } from '#producers/scan/scan-tree.ts';
+import { Fault } from '#lib/fault.ts';
+import { outputFormat, outputOption, print } from './command.ts';
+import type { Command } from './command.ts';
+
+/** `weighbridge scan`: the static scanner over local files; needs no server. */
+export const scan: Command = {
+  name: 'scan',
+  summary: 'scan local files and directories without running anything in them',
+  usage: 'PATH…',
+  options: [outputOption],
+  run: async (input, context) => {
+    const format = outputFormat(input);
+    if (input.positionals.length === 0)
+      throw new Fault('command.usage', 'nothing to scan', { hint: 'name files or directories' });
+    await using scanner = openScanner();
+    const report = await scanTree(scanner, input.positionals);
+    await print(context.stdout, format === 'json' ? `${JSON.stringify(report)}\n` : renderScan(report));
+    return exitOfScan(report);
+  },
+};

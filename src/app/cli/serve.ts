@@ -1,0 +1,65 @@
+import { readConfiguration } from '../config.ts';
+import { exitWithParent } from '../parent.ts';
+import { startServer } from '../start.ts';
+import { print } from './command.ts';
+import type { Command, CommandContext } from './command.ts';
+import { configOptions } from './config-options.ts';
+
+/** `weighbridge serve`: the server, until it is told to stop. */
+export const serve: Command = {
+  name: 'serve',
+  summary: 'start the server',
+  usage: '',
+  options: configOptions,
+  run: async (input, context) => {
+    exitWithParent();
+    const configuration = readConfiguration({
+      flags: input.flags,
+      environment: context.environment,
+      directory: context.directory,
+    });
+    const stop = stopSignal();
+    const server = await startServer(configuration, { terminal: context.stderr.isTTY === true, stop });
+    await print(context.stdout, bannerOf(server, context));
+    const failure = await server.ended;
+    if (failure !== undefined) throw failure;
+    return 0;
+  },
+};
+
+/** The first signal drains, the second ends at once. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(1);
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}
+
+type Started = Awaited<ReturnType<typeof startServer>>;
+
+function bannerOf(server: Started, context: CommandContext): string {
+  const bold =
+    context.stdout.isTTY === true ? (text: string) => `\x1b[1m${text}\x1b[0m` : (text: string) => text;
+  const token =
+    server.madeToken === undefined
+      ? '(printed at the first start)'
+      : `${server.madeToken.reveal()}   (shown once, keep it)`;
+  const lines = [
+    `${bold('Weighbridge')} ${server.version} is serving.`,
+    '',
+    `  console              ${server.consoleUrl}`,
+    `  administrator token  ${token}`,
+    `  trust root           ${server.trustFingerprint}${server.madeTrust ? '   (made now; write it down)' : ''}`,
+    `  policies             ${server.policies}`,
+    '',
+    'Point your clients here:',
+    '',
+    `  export HF_ENDPOINT=${server.clientsUrl}`,
+    '',
+  ];
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,223 @@
+import { formatInstant } from '#lib/clock.ts';
+import type { Clock } from '#lib/clock.ts';
+import { Fault, toFault } from '#lib/fault.ts';
+import type { Digest } from '#artifact/digest.ts';
+import { predicateTypes } from '#evidence/predicates.ts';
+import type { LoggedEvidence, Statement } from '#evidence/statement.ts';
+import type { Trust } from '#evidence/trust.ts';
+import type { Decisions, Listing, Principal, Ruling } from '#gates/pull/ports.ts';
+import { decide } from '#policy/decide.ts';
+import type { CompiledPolicySet } from '#policy/compile.ts';
+import type { Decision, Question } from '#policy/decision.ts';
+import { makeDecisionStatement, sameOutcome } from '#policy/vsa.ts';
+import type { Dossier, Dossiers } from './dossiers.ts';
+
+/** A kept decision as the database has it. */
+export interface KeptDecision {
+  readonly decision: Decision;
+  readonly logIndex: number;
+  readonly envelopeDigest: Digest;
+}
+
+/** Newest kept decision per question. */
+export interface DecisionStore {
+  find(question: Question): Promise<KeptDecision | undefined>;
+  save(kept: KeptDecision): Promise<void>;
+  /** Newest per question, for these artifacts. */
+  list(namespace: string, artifact: Digest): Promise<readonly KeptDecision[]>;
+}
+
+export interface DecisionPorts {
+  readonly dossiers: Dossiers;
+  readonly store: DecisionStore;
+  readonly policy: () => CompiledPolicySet;
+  readonly trust: () => Trust;
+  readonly clock: Clock;
+  /** Undefined while the ledger's head was not read for too long: nothing is allowed then. */
+  readonly ledgerAge: () => { readonly stale: boolean };
+  readonly artifactOf: (listing: Listing) => Promise<Digest | undefined>;
+  /** Signs with the decision key and appends. */
+  readonly write: (namespace: string, statements: readonly Statement[]) => Promise<readonly LoggedEvidence[]>;
+  readonly verifierId: () => string;
+  readonly counted: (decision: Decision) => void;
+}
+
+export interface DecisionBook extends Decisions {
+  /** The decision with everything it rests on, for export. */
+  asked(question: Question): Promise<{ readonly kept: KeptDecision; readonly dossier: Dossier }>;
+  /** Runs every kept question about the artifact again; keeps what came out differently. */
+  reconsider(namespace: string, artifact: Digest): Promise<void>;
+  forget(): void;
+}
+
+interface Remembered {
+  readonly dossier: Dossier;
+  readonly policyDigest: Digest;
+  readonly trustDigest: Digest;
+  readonly kept: KeptDecision;
+  readonly withdrawn: boolean;
+}
+
+const remembered = 20_000;
+
+/**
+ * Asks `decide`, keeps and signs what is new, answers from memory while nothing that the decision rests on has changed:
+ * same dossier, same policy, same trust, and the clock is before `validUntil`.
+ */
+export function openDecisions(ports: DecisionPorts): DecisionBook {
+  const memory = new Map<string, Remembered>();
+
+  const rule = async (question: Question): Promise<{ readonly remembered: Remembered }> => {
+    const name = JSON.stringify(question);
+    const policy = ports.policy();
+    const dossier = await ports.dossiers.open(question.namespace, question.artifact);
+    if (dossier === undefined)
+      throw new Fault('resource.unknown', `the namespace does not hold \`${question.artifact}\``);
+    const trustDigest = ports.trust().digest;
+    const last = memory.get(name);
+    if (
+      last?.dossier === dossier &&
+      last.policyDigest === policy.digest &&
+      last.trustDigest === trustDigest &&
+      holds(last.kept.decision, ports.clock)
+    ) {
+      return { remembered: last };
+    }
+    const decision = decide({
+      policy,
+      question,
+      subject: dossier.subject,
+      evidence: dossier.evidence,
+      at: instantOf(ports.clock, dossier),
+      trustDigest,
+      checkpoint: { size: dossier.head.size, rootHash: dossier.head.rootHash },
+    });
+    ports.counted(decision);
+    const earlier = await ports.store.find(question);
+    const kept =
+      earlier !== undefined && sameOutcome(earlier.decision, decision) && holds(earlier.decision, ports.clock)
+        ? earlier
+        : await keep(ports, dossier, decision);
+    const now: Remembered = {
+      dossier,
+      policyDigest: policy.digest,
+      trustDigest,
+      kept,
+      withdrawn: isWithdrawn(decision, dossier, earlier, last),
+    };
+    if (memory.size >= remembered) memory.delete(memory.keys().next().value ?? '');
+    memory.set(name, now);
+    return { remembered: now };
+  };
+
+  const ask = async (question: Question): Promise<Ruling> => {
+    try {
+      if (ports.ledgerAge().stale)
+        throw new Fault('ledger.unavailable', 'the ledger was not read for more than 10 seconds');
+      const { remembered: found } = await rule(question);
+      return { decision: found.kept.decision, withdrawn: found.withdrawn };
+    } catch (error) {
+      return { decision: failedDecision(ports, question, toFault(error)), withdrawn: false };
+    }
+  };
+
+  return {
+    ask,
+    standing: async (listing: Listing, principal: Principal) => {
+      const artifact = await ports.artifactOf(listing);
+      if (artifact === undefined) return undefined;
+      const dossier = await ports.dossiers.open(listing.namespace, artifact);
+      if (dossier === undefined || !isRevoked(dossier)) return undefined;
+      const ruling = await ask(wholeQuestion(artifact, listing.namespace, principal));
+      return ruling.decision.verdict === 'deny' ? { ...ruling, withdrawn: true } : undefined;
+    },
+    asked: async (question) => {
+      const { remembered: found } = await rule(question);
+      return { kept: found.kept, dossier: found.dossier };
+    },
+    reconsider: async (namespace, artifact) => {
+      for (const { decision } of await ports.store.list(namespace, artifact)) await rule(decision.question);
+    },
+    forget: () => memory.clear(),
+  };
+}
+
+/** Order of durable steps: the signed decision is in the ledger before the row that finds it, and both before bytes move. */
+async function keep(ports: DecisionPorts, dossier: Dossier, decision: Decision): Promise<KeptDecision> {
+  const used = new Map(dossier.evidence.map((entry) => [entry.envelopeDigest, entry]));
+  const statement = makeDecisionStatement(decision, {
+    verifierId: ports.verifierId(),
+    resourceUri: dossier.subject.references[0] ?? decision.question.artifact,
+    inputs: decision.evidenceUsed.flatMap((digest) => (used.has(digest) ? [digest] : [])),
+  });
+  const [logged] = await ports.write(decision.question.namespace, [statement]);
+  if (logged === undefined) throw new Fault('ledger.unavailable', 'the decision was not sequenced');
+  const kept: KeptDecision = { decision, logIndex: logged.logIndex, envelopeDigest: logged.envelopeDigest };
+  await ports.store.save(kept);
+  return kept;
+}
+
+function wholeQuestion(artifact: Digest, namespace: string, principal: Principal): Question {
+  return {
+    principal: principal.class,
+    action: 'pull',
+    artifact,
+    files: null,
+    namespace,
+    environment: principal.environment,
+  };
+}
+
+/** `at` = max(system clock, time of the last checkpoint): a clock that was set back never extends an allow. */
+function instantOf(clock: Clock, dossier: Dossier): string {
+  return formatInstant(Math.max(clock.now(), dossier.head.signedAtMs));
+}
+
+function holds(decision: Decision, clock: Clock): boolean {
+  return decision.validUntil === null || Date.parse(decision.validUntil) > clock.now();
+}
+
+function isRevoked(dossier: Dossier): boolean {
+  return dossier.evidence.some((entry) => entry.statement.predicateType === predicateTypes.revocation);
+}
+
+/** Copies may be out there: it was allowed once, or somebody revoked it. */
+function isWithdrawn(
+  decision: Decision,
+  dossier: Dossier,
+  earlier: KeptDecision | undefined,
+  last: Remembered | undefined,
+): boolean {
+  if (decision.verdict !== 'deny') return false;
+  return (
+    isRevoked(dossier) ||
+    last?.withdrawn === true ||
+    (earlier !== undefined && earlier.decision.verdict !== 'deny')
+  );
+}
+
+/** Failing is a deny with the error as its reason (DESIGN "Fail closed"). Not kept: it says nothing about the artifact. */
+function failedDecision(ports: DecisionPorts, question: Question, fault: Fault): Decision {
+  return {
+    version: 1,
+    question,
+    verdict: 'deny',
+    reasons: [
+      {
+        rule: 'evaluation.failed',
+        effect: 'deny',
+        message: `no decision could be taken: ${fault.message} (${fault.code})`,
+        evidence: [],
+        missing: null,
+        who: 'the operator of this Weighbridge',
+        remedy: fault.hint ?? 'see the server log and `weighbridge doctor`',
+      },
+    ],
+    evidenceUsed: [],
+    policyDigest: ports.policy().digest,
+    trustDigest: ports.trust().digest,
+    checkpoint: { size: 0, rootHash: '' },
+    at: formatInstant(ports.clock.now()),
+    validUntil: formatInstant(ports.clock.now()),
+  };
+}

@@ -1,0 +1,87 @@
+import { encodeBundle } from '#evidence/bundle.ts';
+import { makeModelSignatureStatement } from '#evidence/model-signature.ts';
+import { encodeVerifierKey } from '#evidence/log/note.ts';
+import type { Digest } from '#artifact/digest.ts';
+import { Fault } from '#lib/fault.ts';
+import { promote } from '#gates/promote/promote.ts';
+import { explain } from '#policy/explain.ts';
+import type { Caller, Desk } from '../routes/people.ts';
+import type { House } from '../wire.ts';
+import { examine } from './doctor.ts';
+import { exportDecision } from './export.ts';
+import { approveArtifact, denyArtifact } from './human.ts';
+import { listArtifacts, showArtifact } from './inventory.ts';
+
+/** The house as people see it. */
+export function openDesk(house: House): Desk {
+  const { arrivals, catalog, clock, decisions, decisionStore, dossiers, log, stores, trust, writer } = house;
+  const inventory = {
+    catalog,
+    dossiers,
+    references: arrivals.references,
+    kept: async (namespace: string, artifact: Digest) =>
+      (await decisionStore.list(namespace, artifact)).toReversed(),
+  };
+  const write = (namespace: string, statements: Parameters<typeof writer.write>[1]) =>
+    writer.write(namespace, statements, stores.keys.evidence);
+  return {
+    list: (caller, page) => listArtifacts(inventory, caller, page),
+    show: (caller, artifact) => showArtifact(inventory, caller, artifact),
+    approve: (caller, artifact, approval) =>
+      approveArtifact({ dossiers, clock, write }, caller, artifact, approval),
+    deny: (caller, artifact, reason) => denyArtifact({ dossiers, clock, write }, caller, artifact, reason),
+    ask: async (question) => (await decisions.ask(question)).decision,
+    explain,
+    promote: (caller, artifact, environment) => promoteFor(house, caller, { artifact, environment }),
+    head: async () => {
+      const { size, rootHash, checkpoint } = await log.ledger.head();
+      return {
+        size,
+        rootHash,
+        checkpoint,
+        origin: trust.trust.root.origin,
+        verifierKey: encodeVerifierKey(log.sequencer.log.noteKey),
+        trustFingerprint: trust.trust.digest,
+        selfAsserted: true,
+      };
+    },
+    exportBundle: (question) => exportDecision(house, question),
+    doctor: () => examine(house),
+  };
+}
+
+async function promoteFor(
+  house: House,
+  caller: Caller,
+  asked: { readonly artifact: Digest; readonly environment: Caller['environment'] },
+) {
+  const { arrivals, catalog, decisions, stores, writer } = house;
+  return promote(
+    {
+      complete: async (namespace, artifact) => {
+        const [snapshot] = await catalog.findArtifact(namespace, artifact);
+        if (snapshot === undefined)
+          throw new Fault('resource.unknown', `there is no artifact \`${artifact}\` in \`${namespace}\``);
+        await arrivals.complete(snapshot, new AbortController().signal);
+        return {
+          artifact,
+          name: snapshot.repository.id.split('/').at(-1) ?? snapshot.repository.id,
+          files: snapshot.files,
+        };
+      },
+      ask: async (question) => (await decisions.ask(question)).decision,
+      sign: async (namespace, artifact) => {
+        const statement = makeModelSignatureStatement(artifact.name, artifact.files);
+        const [logged] = await writer.write(namespace, [statement], stores.keys.release);
+        if (logged === undefined) throw new Fault('ledger.unavailable', 'the signature was not sequenced');
+        return new TextDecoder().decode(encodeBundle(logged.envelope, stores.keys.release.keyId));
+      },
+    },
+    {
+      namespace: caller.namespace,
+      artifact: asked.artifact,
+      environment: asked.environment,
+      principal: caller.class,
+    },
+  );
+}

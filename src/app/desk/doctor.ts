@@ -1,0 +1,81 @@
+import { statfs } from 'node:fs/promises';
+import { checkLog } from '#evidence/log/fsck.ts';
+import type { House } from '../wire.ts';
+import type { DoctorCheck } from '../routes/people.ts';
+import { clockBehind } from '../stores.ts';
+import { toFault } from '#lib/fault.ts';
+
+export interface Examination {
+  readonly healthy: boolean;
+  readonly checks: readonly DoctorCheck[];
+}
+
+const leastFreeBytes = 1024 ** 3;
+
+/** Examines the running house: the log against the database and the blobs, policies, disk, clock and upstream. */
+export async function examine(house: House): Promise<Examination> {
+  const checks: DoctorCheck[] = [];
+  const run = async (name: string, check: () => Promise<Omit<DoctorCheck, 'name'>>): Promise<void> => {
+    try {
+      checks.push({ name, ...(await check()) });
+    } catch (error) {
+      checks.push({ name, state: 'fail', message: toFault(error).message });
+    }
+  };
+  await run('log', () => checkHistory(house));
+  await run('policies', () => Promise.resolve(checkPolicies(house)));
+  await run('ledger', () => Promise.resolve(checkLedgerAge(house)));
+  await run('clock', () => checkClock(house));
+  await run('disk', () => checkDisk(house));
+  return { healthy: checks.every(({ state }) => state !== 'fail'), checks };
+}
+
+async function checkHistory({ log, stores, trust }: House): Promise<Omit<DoctorCheck, 'name'>> {
+  await log.projector.project();
+  const projection = {
+    store: stores.sequence,
+    files: log.files,
+    blobs: stores.blobs,
+    log: log.sequencer.log,
+  };
+  const report = await checkLog(projection, { fingerprint: trust.trust.digest });
+  // Entries that others append while the check runs are published a moment later; that alone is no damage.
+  const damage = report.findings.filter(({ code }) => code !== 'published-behind');
+  const first = damage[0];
+  if (first === undefined)
+    return { state: 'pass', message: `${report.entries} entries, tiles, blobs and signatures agree` };
+  return { state: 'fail', message: `${damage.length} disagreements, the first: ${first.message}` };
+}
+
+function checkPolicies({ policies }: House): Omit<DoctorCheck, 'name'> {
+  const set = policies.current();
+  const [problem] = set.problems;
+  if (problem !== undefined) return { state: 'fail', message: `\`${problem.policy}\`: ${problem.message}` };
+  if (set.policies.length === 0)
+    return { state: 'fail', message: 'there is no policy, so everything is denied' };
+  return { state: 'pass', message: `${set.policies.length} policies in force, ${set.digest}` };
+}
+
+function checkLedgerAge({ head, clock }: House): Omit<DoctorCheck, 'name'> {
+  const { stale, readMs } = head.ledgerAge();
+  const age = Math.round((clock.now() - readMs) / 1000);
+  return { state: stale ? 'fail' : 'pass', message: `the head was read ${age} s ago` };
+}
+
+async function checkClock({ clock, log }: House): Promise<Omit<DoctorCheck, 'name'>> {
+  const { signedAtMs } = await log.ledger.head();
+  const behindMs = clockBehind(clock, signedAtMs);
+  if (behindMs > 1000)
+    return {
+      state: 'fail',
+      message: `the system clock is ${Math.ceil(behindMs / 1000)} s behind the last checkpoint`,
+    };
+  return { state: 'pass', message: 'not behind the last checkpoint' };
+}
+
+async function checkDisk({ stores }: House): Promise<Omit<DoctorCheck, 'name'>> {
+  const { bavail, bsize } = await statfs(stores.data);
+  const free = bavail * bsize;
+  const message = `${(free / 1024 ** 3).toFixed(1)} GiB free`;
+  return { state: free < leastFreeBytes ? 'warn' : 'pass', message };
+}

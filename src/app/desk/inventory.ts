@@ -1,0 +1,146 @@
+import { Fault } from '#lib/fault.ts';
+import type { Catalog, Snapshot } from '#artifact/catalog.ts';
+import type { Digest } from '#artifact/digest.ts';
+import { predicateTypes } from '#evidence/predicates.ts';
+import type { VerifiedEvidence } from '#evidence/verify.ts';
+import { explain } from '#policy/explain.ts';
+import type { Dossier, Dossiers } from '../decisions/dossiers.ts';
+import type { KeptDecision } from '../decisions/decisions.ts';
+import type { Caller } from '../routes/people.ts';
+import type { ArtifactDetail, ArtifactRow, EvidenceRow } from '../routes/schemas.ts';
+import { newestScans, summariseScans } from './scan-view.ts';
+
+export interface InventoryPorts {
+  readonly catalog: Catalog;
+  readonly dossiers: Dossiers;
+  readonly references: (snapshot: Snapshot) => readonly string[];
+  readonly kept: (namespace: string, artifact: Digest) => Promise<readonly KeptDecision[]>;
+}
+
+/** One page of what the namespace holds, newest first. */
+export async function listArtifacts(
+  ports: InventoryPorts,
+  caller: Caller,
+  page: { readonly search?: string; readonly limit: number; readonly before?: string },
+): Promise<{ readonly items: readonly ArtifactRow[]; readonly next: string | null }> {
+  const { snapshots, next } = await ports.catalog.listSnapshots(caller.namespace, page);
+  const items: ArtifactRow[] = [];
+  for (const snapshot of snapshots) {
+    const dossier = await ports.dossiers.open(caller.namespace, snapshot.artifact);
+    if (dossier !== undefined) items.push(await rowOf(ports, snapshot, dossier));
+  }
+  return { items, next: next ?? null };
+}
+
+async function rowOf(ports: InventoryPorts, snapshot: Snapshot, dossier: Dossier): Promise<ArtifactRow> {
+  const newest = (await ports.kept(snapshot.namespace, snapshot.artifact))[0]?.decision;
+  return {
+    artifact: snapshot.artifact,
+    repository: snapshot.repository,
+    commit: snapshot.commit,
+    references: ports.references(snapshot),
+    fileCount: snapshot.files.length,
+    sizeBytes: snapshot.files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    presentCount: dossier.subject.files.filter((file) => file.present).length,
+    ...summariseScans(dossier),
+    decision:
+      newest === undefined
+        ? null
+        : {
+            verdict: newest.verdict,
+            environment: newest.question.environment,
+            at: newest.at,
+            validUntil: newest.validUntil,
+          },
+    tier: dossier.subject.tier,
+  };
+}
+
+/** Everything about one artifact. Fault `resource.unknown` where the namespace does not see it. */
+export async function showArtifact(
+  ports: InventoryPorts,
+  caller: Caller,
+  artifact: Digest,
+): Promise<ArtifactDetail> {
+  const dossier = await ports.dossiers.open(caller.namespace, artifact);
+  if (dossier === undefined)
+    throw new Fault('resource.unknown', `there is no artifact \`${artifact}\` in \`${caller.namespace}\``);
+  const scans = newestScans(dossier.evidence);
+  const kept = await ports.kept(caller.namespace, artifact);
+  return {
+    artifact,
+    roots: dossier.subject.roots,
+    snapshots: dossier.snapshots.map((snapshot) => ({
+      repository: snapshot.repository,
+      commit: snapshot.commit,
+      references: ports.references(snapshot),
+      provisional: snapshot.provisional,
+    })),
+    tier: dossier.subject.tier,
+    files: dossier.subject.files.map((file) => {
+      const scan = scans.get(file.digest);
+      return {
+        path: file.path,
+        digest: file.digest,
+        sizeBytes: file.sizeBytes,
+        role: file.role,
+        present: file.present,
+        scan:
+          scan === undefined
+            ? null
+            : {
+                verdict: scan.verdict,
+                completeness: scan.completeness,
+                formats: scan.formats,
+                findings: scan.findings,
+              },
+      };
+    }),
+    findings: scans.get(artifact)?.findings ?? [],
+    evidence: dossier.evidence.map(evidenceRow),
+    decisions: newestPerEnvironment(kept).map(({ decision }) => ({
+      environment: decision.question.environment,
+      decision,
+      explanation: explain(decision),
+    })),
+  };
+}
+
+/** Kept decisions come newest first; of each environment and action the newest is shown. */
+function newestPerEnvironment(kept: readonly KeptDecision[]): readonly KeptDecision[] {
+  const shown = new Map<string, KeptDecision>();
+  for (const one of kept) {
+    const { environment, action, files } = one.decision.question;
+    const name = `${environment} ${action} ${files === null ? 'all' : 'some'}`;
+    if (!shown.has(name)) shown.set(name, one);
+  }
+  return [...shown.values()];
+}
+
+const summaries: Readonly<Record<string, string>> = {
+  [predicateTypes.observed]: 'observed at its source',
+  [predicateTypes.scan]: 'scanned',
+  [predicateTypes.bom]: 'bill of materials',
+  [predicateTypes.approval]: 'approved by a person',
+  [predicateTypes.waiver]: 'a rule was waived',
+  [predicateTypes.revocation]: 'revoked by a person',
+  [predicateTypes.modelSignature]: 'signed with the release key',
+};
+
+const instantMembers = ['observedAt', 'scannedAt', 'approvedAt', 'waivedAt', 'revokedAt', 'timeVerified'];
+
+function evidenceRow(entry: VerifiedEvidence): EvidenceRow {
+  const { predicateType, predicate } = entry.statement;
+  const members = typeof predicate === 'object' && predicate !== null ? Object.entries(predicate) : [];
+  const at: unknown = members.find(([name]) => instantMembers.includes(name))?.[1];
+  const reason: unknown = members.find(([name]) => name === 'reason')?.[1];
+  const summary = summaries[predicateType] ?? predicateType;
+  return {
+    logIndex: entry.logIndex,
+    envelopeDigest: entry.envelopeDigest,
+    predicateType,
+    at: typeof at === 'string' ? at : null,
+    summary: typeof reason === 'string' ? `${summary}: ${reason}` : summary,
+    issuerRole: entry.issuer.role ?? 'foreign',
+  };
+}

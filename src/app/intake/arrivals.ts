@@ -1,0 +1,116 @@
+import type { BlobStore } from '#artifact/blob-store.ts';
+import type { Catalog, Snapshot } from '#artifact/catalog.ts';
+import type { Digest } from '#artifact/digest.ts';
+import type { Ledger } from '#evidence/ledger.ts';
+import type { Statement } from '#evidence/statement.ts';
+import type { Intake, Listing } from '#gates/pull/ports.ts';
+import type { Clock } from '#lib/clock.ts';
+import type { ProducerTable } from '#producers/producers.ts';
+import type { Configuration } from '../config.ts';
+import { arrive } from './arrive.ts';
+import { openFlights } from './flights.ts';
+import { encodeArrivalJob, openIntake } from './intake.ts';
+import { knownStatements } from './known.ts';
+import { openListings } from './listings.ts';
+import type { Upstream } from './upstream.ts';
+import { intakeQueue, openWorker } from './worker.ts';
+import type { IntakeJobs } from './worker.ts';
+import { unrepeated } from './unrepeated.ts';
+
+export interface ArrivalsPorts {
+  readonly configuration: Configuration;
+  readonly clock: Clock;
+  readonly blobs: BlobStore;
+  readonly catalog: Catalog;
+  readonly ledger: Ledger;
+  readonly jobs: IntakeJobs;
+  readonly table: ProducerTable;
+  readonly upstream: Upstream;
+  readonly write: (namespace: string, statements: readonly Statement[]) => Promise<void>;
+  /** The files that are present have changed; what was remembered about the artifact must be read anew. */
+  readonly arrived: (namespace: string, artifact: Digest) => void;
+  readonly took: (seconds: number) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** Everything about getting artifacts in: the gate's port, and what the rest of the house asks about it. */
+export interface Arrivals {
+  readonly intake: Intake;
+  /** The artifact of a listing, as far as its manifest is known here. */
+  artifactOf(listing: Listing): Promise<Digest | undefined>;
+  references(snapshot: Snapshot): readonly string[];
+  /** Brings every file of a snapshot. */
+  complete(snapshot: Snapshot, signal: AbortSignal): Promise<void>;
+  wake(): void;
+  close(): Promise<void>;
+}
+
+export function openArrivals(ports: ArrivalsPorts): Arrivals {
+  const stop = new AbortController();
+  const { configuration, clock, catalog, ledger, jobs } = ports;
+  const listings = openListings({
+    upstream: ports.upstream,
+    catalog,
+    clock,
+    referenceTtlMs: configuration['reference-ttl'] * 1000,
+    signal: stop.signal,
+  });
+  const [observe, ...inspectors] = ports.table.producers;
+  if (observe === undefined) throw new Error('table 1 is empty');
+  const references = (snapshot: Snapshot) =>
+    listings.references(snapshot.namespace, snapshot.repository, snapshot.commit);
+  const work = {
+    upstream: ports.upstream,
+    blobs: ports.blobs,
+    catalog,
+    clock,
+    observe,
+    inspectors,
+    known: (namespace: string) => knownStatements(ledger, clock, namespace),
+    write: async (namespace: string, statements: readonly Statement[]) =>
+      ports.write(namespace, await unrepeated(ledger, clock, { namespace, statements })),
+    references,
+    fetchWidth: configuration['intake-concurrency'],
+  };
+  const flights = openFlights({
+    clock,
+    arrive: async (listing, paths) => {
+      const snapshot = await arrive(work, listing, paths, stop.signal);
+      ports.arrived(snapshot.namespace, snapshot.artifact);
+      return snapshot;
+    },
+    took: ports.took,
+  });
+  const intake = openIntake({
+    listings,
+    flights,
+    upstream: ports.upstream,
+    catalog,
+    remember: (key, job) =>
+      jobs.enqueue([{ namespace: job.namespace, queue: intakeQueue, key, payload: encodeArrivalJob(job) }]),
+    signal: stop.signal,
+  });
+  const worker = openWorker({ jobs, listings, flights, failed: ports.failed });
+  return {
+    intake,
+    artifactOf: async (listing) =>
+      (
+        flights.snapshotOf(listing) ??
+        (await catalog.findSnapshot(listing.namespace, listing.repository, listing.commit))
+      )?.artifact,
+    references,
+    complete: async (snapshot, signal) => {
+      const resolution = await intake.resolve(snapshot.namespace, snapshot.repository, snapshot.commit);
+      if (resolution.kind === 'absent') return;
+      const paths = snapshot.files.map((file) => file.path);
+      const arrival = await flights.join(resolution.listing, paths);
+      signal.throwIfAborted();
+      if (arrival.kind === 'failed') throw arrival.fault;
+    },
+    wake: worker.wake,
+    close: async () => {
+      stop.abort();
+      await worker.close();
+    },
+  };
+}

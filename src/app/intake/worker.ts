@@ -1,0 +1,89 @@
+import type { Jobs } from '#adapters/postgres/jobs.ts';
+import { toFault } from '#lib/fault.ts';
+import type { JsonValue } from '#lib/json.ts';
+import type { Flights } from './flights.ts';
+import { parseArrivalJob, resumeArrival } from './intake.ts';
+import type { Listings } from './listings.ts';
+
+export const intakeQueue = 'intake';
+
+/** What of the queue the intake uses. */
+export type IntakeJobs = Pick<Jobs, 'enqueue' | 'claim' | 'heartbeat' | 'complete' | 'fail'>;
+type ClaimedJob = Awaited<ReturnType<IntakeJobs['claim']>>[number];
+
+const leaseMs = 30_000;
+const beatMs = 10_000;
+const pollMs = 5_000;
+/** Jobs under way at once. Most of them only wait for the flight that their caller has started. */
+const width = 16;
+
+/** Claims remembered arrivals and sees them through; after a restart this is what continues them. */
+export function openWorker(ports: {
+  readonly jobs: IntakeJobs;
+  readonly listings: Listings;
+  readonly flights: Flights;
+  readonly failed: (error: unknown) => void;
+}): { wake(): void; close(): Promise<void> } {
+  const running = new Set<Promise<void>>();
+  let claiming: Promise<void> | undefined;
+  let again = false;
+  let closed = false;
+
+  const perform = async (job: ClaimedJob): Promise<void> => {
+    const beat = setInterval(() => void ports.jobs.heartbeat(job, leaseMs).catch(ports.failed), beatMs);
+    try {
+      const arrival = await resumeArrival(ports, parseArrivalJob(job.namespace, job.payload as JsonValue));
+      // A failure that may pass is tried again later; one that will not is settled, and the next caller starts anew.
+      if (arrival.kind === 'failed' && arrival.fault.row.retryable)
+        await ports.jobs.fail(job, arrival.fault.message);
+      else await ports.jobs.complete(job);
+      if (arrival.kind === 'failed') ports.failed(arrival.fault);
+    } catch (error) {
+      ports.failed(error);
+      if (!closed) await ports.jobs.fail(job, toFault(error).message);
+    } finally {
+      clearInterval(beat);
+    }
+  };
+  const claim = async (): Promise<void> => {
+    while (!closed && running.size < width) {
+      const jobs = await ports.jobs.claim({ queues: [intakeQueue], count: width - running.size, leaseMs });
+      if (jobs.length === 0) return;
+      for (const job of jobs) {
+        const work: Promise<void> = perform(job)
+          .catch(ports.failed)
+          .finally(() => {
+            running.delete(work);
+            wake();
+          });
+        running.add(work);
+      }
+    }
+  };
+  const wake = (): void => {
+    if (closed) return;
+    if (claiming !== undefined) {
+      again = true;
+      return;
+    }
+    claiming = claim()
+      .catch(ports.failed)
+      .finally(() => {
+        claiming = undefined;
+        if (!again) return;
+        again = false;
+        wake();
+      });
+  };
+  const timer = setInterval(wake, pollMs);
+  wake();
+  return {
+    wake,
+    close: async () => {
+      closed = true;
+      clearInterval(timer);
+      await claiming;
+      await Promise.all(running);
+    },
+  };
+}

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import { Fault } from '#lib/fault.ts';
+import type { Redacted } from '#lib/redacted.ts';
+import { digestOfHex } from '#artifact/digest.ts';
+import type { Digest } from '#artifact/digest.ts';
+import type { Environment } from '#evidence/predicates.ts';
+import { isNamespace } from '#evidence/statement.ts';
+import type { Principals } from '#gates/pull/ports.ts';
+import type { Caller } from './routes/people.ts';
+
+export const defaultNamespace = 'default';
+export const administratorRole = 'administrator';
+
+export interface TokenRow {
+  readonly namespace: string;
+  readonly name: string;
+  readonly role: string;
+  readonly environment: Environment | null;
+}
+
+export interface PrincipalPorts {
+  readonly findToken: (digest: Digest) => Promise<TokenRow | undefined>;
+  /** Environment of a namespace that was set up; undefined for one that was not. */
+  readonly environmentOf: (namespace: string) => Promise<Environment | undefined>;
+  readonly personOf: (namespace: string, claim: string, name: string) => Promise<string>;
+  /** May callers without a token of ours pull from the default namespace? Only on loopback. */
+  readonly anonymous: boolean;
+}
+
+/** How long a token look-up is believed; a revoked token stops within this time. */
+const believedMs = 1_000;
+const believedTokens = 10_000;
+
+/** Hub clients send `Bearer <token>`; anything that is not a token of ours is an anonymous caller. */
+export function openPrincipals(ports: PrincipalPorts): Principals {
+  const believed = new Map<Digest, { readonly row: TokenRow | undefined; readonly untilMs: number }>();
+  const environments = new Map<
+    string,
+    { readonly environment: Environment | undefined; readonly untilMs: number }
+  >();
+
+  const findToken = async (
+    authorization: Redacted<string> | undefined,
+  ): Promise<{ row: TokenRow; digest: Digest } | undefined> => {
+    const digest = tokenDigestOf(authorization);
+    if (digest === undefined) return undefined;
+    const known = believed.get(digest);
+    if (known !== undefined && known.untilMs > Date.now())
+      return known.row === undefined ? undefined : { row: known.row, digest };
+    const row = await ports.findToken(digest);
+    if (believed.size >= believedTokens) believed.clear();
+    believed.set(digest, { row, untilMs: Date.now() + believedMs });
+    return row === undefined ? undefined : { row, digest };
+  };
+  const environmentOf = async (namespace: string): Promise<Environment> => {
+    const known = environments.get(namespace);
+    if (known === undefined || known.untilMs <= Date.now()) {
+      if (environments.size >= believedTokens) environments.clear();
+      environments.set(namespace, {
+        environment: await ports.environmentOf(namespace),
+        untilMs: Date.now() + believedMs,
+      });
+    }
+    const environment = environments.get(namespace)?.environment;
+    if (environment === undefined) throw new Fault('resource.unknown', 'there is no such namespace');
+    return environment;
+  };
+  return {
+    authenticate: async (authorization, namespace) => {
+      const wanted = namespace ?? defaultNamespace;
+      if (!isNamespace(wanted)) throw new Fault('resource.unknown', 'there is no such namespace');
+      const token = await findToken(authorization);
+      if (token === undefined) {
+        // An anonymous caller sees the default namespace only, and the same answer for every other one.
+        if (!ports.anonymous)
+          throw new Fault('request.unauthenticated', 'a Weighbridge token is needed', {
+            hint: 'set `HF_TOKEN`',
+          });
+        if (wanted !== defaultNamespace) throw new Fault('resource.unknown', 'there is no such namespace');
+        return {
+          class: 'anonymous',
+          id: undefined,
+          namespace: wanted,
+          environment: await environmentOf(wanted),
+        };
+      }
+      const { row, digest } = token;
+      const everywhere = row.role === administratorRole;
+      if (row.namespace !== wanted && !everywhere)
+        throw new Fault('resource.unknown', 'there is no such namespace');
+      return {
+        class: everywhere ? 'administrator' : 'client',
+        id: digest.slice(0, 23),
+        namespace: wanted,
+        environment: row.environment ?? (await environmentOf(wanted)),
+      };
+    },
+  };
+}
+
+/** The person behind a request on the people's listener. Faults `request.unauthenticated`, `request.forbidden`. */
+export async function identifyCaller(
+  ports: PrincipalPorts,
+  authorization: Redacted<string> | undefined,
+): Promise<Caller> {
+  const digest = tokenDigestOf(authorization);
+  const row = digest === undefined ? undefined : await ports.findToken(digest);
+  if (row === undefined) {
+    throw new Fault('request.unauthenticated', 'an administrator token is needed', {
+      hint: 'the server printed it at its first start; send `Authorization: Bearer <token>`',
+    });
+  }
+  if (row.role !== administratorRole)
+    throw new Fault('request.forbidden', "this token is not an administrator's");
+  return callerOf(ports, row.name);
+}
+
+/** Whoever may enter the data directory is administrator: the caller on the server's own socket. */
+export async function callerOf(ports: PrincipalPorts, name: string): Promise<Caller> {
+  return {
+    class: 'administrator',
+    person: await ports.personOf(defaultNamespace, `token:${name}`, name),
+    namespace: defaultNamespace,
+    environment: (await ports.environmentOf(defaultNamespace)) ?? 'development',
+  };
+}
+
+export function digestOfToken(token: Redacted<string>): Digest {
+  return digestOfHex(createHash('sha256').update(token.reveal()).digest('hex'));
+}
+
+function tokenDigestOf(authorization: Redacted<string> | undefined): Digest | undefined {
+  const match = /^Bearer ([\x21-\x7e]{1,500})$/i.exec(authorization?.reveal() ?? '');
+  const token = match?.[1];
+  return token === undefined ? undefined : digestOfHex(createHash('sha256').update(token).digest('hex'));
+}

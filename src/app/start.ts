@@ -1,0 +1,247 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { pullGate } from '#gates/pull/gate.ts';
+import { defaultPullSettings } from '#gates/pull/settings.ts';
+import type { Digest } from '#artifact/digest.ts';
+import { systemClock } from '#lib/clock.ts';
+import { Fault, toFault } from '#lib/fault.ts';
+import { Redacted } from '#lib/redacted.ts';
+import { withShortPath } from './cli/connection.ts';
+import { isLoopback } from './config.ts';
+import type { Configuration, ListenAddress } from './config.ts';
+import { openDesk } from './desk/desk.ts';
+import { openJournal } from './journal.ts';
+import { makeLogger } from './logger.ts';
+import { version } from './version.ts';
+import {
+  administratorRole,
+  callerOf,
+  defaultNamespace,
+  digestOfToken,
+  identifyCaller,
+  openPrincipals,
+} from './principals.ts';
+import type { PrincipalPorts } from './principals.ts';
+import { refuseSecondServer } from './running.ts';
+import { makeListener, makePeopleListener } from './server.ts';
+import type { Logger } from './server.ts';
+import { openStores, policiesDirectory } from './stores.ts';
+import { openTally } from './tally.ts';
+import { openHouse } from './wire.ts';
+import type { House } from './wire.ts';
+
+export interface RunningServer {
+  readonly version: string;
+  readonly clientsUrl: string;
+  readonly consoleUrl: string;
+  readonly trustFingerprint: Digest;
+  readonly madeTrust: boolean;
+  /** The administrator token where this start made one. */
+  readonly madeToken: Redacted<string> | undefined;
+  readonly policies: string;
+  /** Resolves when everything is closed; with the Fault that ended it where it was not told to stop. */
+  readonly ended: Promise<Fault | undefined>;
+}
+
+/** Requests under way may finish for this long after the server was told to stop. */
+const drainMs = 25_000;
+
+/** Opens everything, listens, and closes in the reverse order when `stop` aborts or something fatal happens. */
+export async function startServer(
+  configuration: Configuration,
+  options: { readonly terminal: boolean; readonly stop: AbortSignal },
+): Promise<RunningServer> {
+  const logger = makeLogger(configuration['log-level'] ?? (options.terminal ? 'warn' : 'info'));
+  await refuseSecondServer(configuration.data);
+  const stores = await openStores(configuration);
+  let house: House;
+  try {
+    house = await openHouse(stores, configuration, { clock: systemClock, logger });
+  } catch (error) {
+    await stores.close();
+    throw error;
+  }
+  const madeToken = await prepareAccess(house);
+  const ready = { draining: false };
+  const listeners = await listen(house, logger, ready);
+  const end = Promise.withResolvers<Fault | undefined>();
+  options.stop.addEventListener('abort', () => end.resolve(undefined), { once: true });
+  if (options.stop.aborted) end.resolve(undefined);
+  house.fatal.then(
+    (fault) => end.resolve(fault),
+    () => {},
+  );
+  stores.postgres.exited.then(
+    (reason) => end.resolve(new Fault('database.unavailable', `the embedded PostgreSQL ended: ${reason}`)),
+    () => {},
+  );
+  const ended = end.promise.then(async (failure) => {
+    ready.draining = true;
+    logger.info({ failure }, 'stopping');
+    await listeners.close();
+    await house.close();
+    await stores.close();
+    return failure;
+  });
+  return {
+    version: version(),
+    clientsUrl: listeners.clientsUrl,
+    consoleUrl: `${listeners.peopleUrl}/console/`,
+    trustFingerprint: house.trust.trust.digest,
+    madeTrust: house.trust.made,
+    madeToken,
+    policies: policiesDirectory(configuration),
+    ended,
+  };
+}
+
+/** Sets the default namespace up and makes sure that somebody can administer it. Gives the token that was made, if any. */
+async function prepareAccess(house: House): Promise<Redacted<string> | undefined> {
+  const { configuration, settings, tokens } = house;
+  await settings.setEnvironment(defaultNamespace, configuration.environment);
+  const configured = configuration['admin-token'];
+  const row = { namespace: defaultNamespace, role: administratorRole, environment: null, expiresAtMs: null };
+  const existing = (await tokens.list(defaultNamespace)).filter(
+    (token) => token.role === administratorRole && token.revokedAtMs === null,
+  );
+  if (configured !== undefined) {
+    const digest = digestOfToken(configured);
+    // A token that was replaced in the configuration must not go on working.
+    for (const old of existing) {
+      if (old.name === 'configured' && old.digest !== digest)
+        await tokens.revoke(defaultNamespace, old.digest);
+    }
+    await tokens.save({ ...row, digest, name: 'configured' });
+    return undefined;
+  }
+  if (existing.length > 0) return undefined;
+  const made = new Redacted(makeToken());
+  await tokens.save({ ...row, digest: digestOfToken(made), name: 'administrator' });
+  return made;
+}
+
+/** `hf_` and 40 letters and digits (238 bits): some hub clients drop tokens that look otherwise. */
+function makeToken(): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  let token = 'hf_';
+  while (token.length < 43) {
+    for (const byte of randomBytes(64)) if (byte < 248 && token.length < 43) token += alphabet[byte % 62];
+  }
+  return token;
+}
+
+interface Listeners {
+  readonly clientsUrl: string;
+  readonly peopleUrl: string;
+  close(): Promise<void>;
+}
+
+async function listen(
+  house: House,
+  logger: Logger,
+  state: { readonly draining: boolean },
+): Promise<Listeners> {
+  const { configuration, metrics, settings, tokens, people } = house;
+  const access: PrincipalPorts = {
+    findToken: (digest) => tokens.find(digest),
+    environmentOf: (namespace) => settings.environmentOf(namespace),
+    personOf: async (namespace, claim, name) => (await people.identify(namespace, claim, name)).person,
+    anonymous: isLoopback(configuration.listen),
+  };
+  const desk = openDesk(house);
+  const health = { ready: () => readiness(house, state) };
+  const settingsOfPeople = { desk, metrics, health, version: version() };
+  const opened: FastifyInstance[] = [];
+  const tally = openTally(house, openJournal(metrics));
+  try {
+    const byToken = await makePeopleListener(logger, {
+      ...settingsOfPeople,
+      authenticate: (request) => {
+        const { authorization } = request.headers;
+        return identifyCaller(access, authorization === undefined ? undefined : new Redacted(authorization));
+      },
+    });
+    opened.push(byToken);
+    const peopleUrl =
+      configuration['console-url']?.origin ??
+      urlOf(await byToken.listen(configuration['console-listen']), configuration['console-listen']);
+    const bySocket = await makePeopleListener(logger, {
+      ...settingsOfPeople,
+      authenticate: () => callerOf(access, 'administrator'),
+    });
+    opened.push(bySocket);
+    await listenOnSocket(bySocket, configuration.data);
+    const clients = makeListener('clients', logger, metrics);
+    opened.push(clients);
+    pullGate(clients, {
+      intake: house.arrivals.intake,
+      decisions: house.decisions,
+      principals: openPrincipals(access),
+      blobs: house.stores.blobs,
+      journal: tally.journal,
+      clock: house.clock,
+      settings: {
+        ...defaultPullSettings,
+        publicUrl: configuration['public-url']?.origin,
+        holdMs: configuration['hold-wait'] * 1000,
+        heartbeat: configuration['interim-responses'] === 'on' ? 'direct' : 'never',
+        explainUrl: (decision) => `${peopleUrl}/console/artifacts/${decision.question.artifact}`,
+      },
+    });
+    const clientsUrl =
+      configuration['public-url']?.origin ??
+      urlOf(await clients.listen(configuration.listen), configuration.listen);
+    return {
+      clientsUrl,
+      peopleUrl,
+      close: async () => {
+        await Promise.race([Promise.all(opened.map((app) => app.close())), later(drainMs)]);
+        await tally.close();
+      },
+    };
+  } catch (error) {
+    await tally.close();
+    for (const app of opened) await app.close();
+    await house.close();
+    await house.stores.close();
+    throw listenFault(error);
+  }
+}
+
+async function listenOnSocket(app: FastifyInstance, data: string): Promise<void> {
+  const folder = join(data, 'run');
+  const path = join(folder, 'weighbridge.sock');
+  await rm(path, { force: true });
+  await withShortPath(folder, 'weighbridge.sock', (short) => app.listen({ path: short }));
+  await chmod(path, 0o600);
+}
+
+function readiness(house: House, state: { readonly draining: boolean }) {
+  if (state.draining) return { ready: false, reason: 'the server is stopping' };
+  if (house.head.ledgerAge().stale)
+    return { ready: false, reason: 'the ledger was not read for more than 10 seconds' };
+  return { ready: true, reason: undefined };
+}
+
+function listenFault(error: unknown): Fault {
+  const fault = toFault(error);
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') return fault;
+  const message = error instanceof Error ? error.message : String(error);
+  return new Fault('config.invalid', `cannot listen: ${message}`, {
+    hint: 'choose other addresses with `--listen` and `--console-listen`',
+    cause: error,
+  });
+}
+
+function urlOf(listening: string, address: ListenAddress): string {
+  const port = new URL(listening).port;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `http://${host}:${port}`;
+}
+
+async function later(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms).unref());
+}

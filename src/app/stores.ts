@@ -1,0 +1,67 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Fault } from '#lib/fault.ts';
+import type { Clock } from '#lib/clock.ts';
+import { openFilesystemBlobStore } from '#adapters/filesystem/blob-store.ts';
+import { openKeysFile } from '#adapters/keys-file/keys-file.ts';
+import type { FileKeys } from '#adapters/keys-file/keys-file.ts';
+import { externalEndpoints } from '#adapters/postgres/endpoint.ts';
+import { openEmbeddedPostgres, openExternalPostgres } from '#adapters/postgres/open.ts';
+import type { OpenPostgres } from '#adapters/postgres/open.ts';
+import { openSequenceStore } from '#adapters/postgres/sequence-store.ts';
+import type { BlobStore } from '#artifact/blob-store.ts';
+import type { SequenceStore } from '#evidence/log/sequence-store.ts';
+import type { Configuration } from './config.ts';
+
+/** What lies in and behind the data directory, opened but not yet serving. */
+export interface Stores {
+  readonly data: string;
+  readonly blobs: BlobStore;
+  readonly keys: FileKeys;
+  readonly postgres: OpenPostgres;
+  readonly sequence: SequenceStore;
+  /** Where the projections of the log lie: `checkpoint`, `tile/…`. */
+  readonly logDirectory: string;
+  close(): Promise<void>;
+}
+
+/** Opens blobs, keys and the database. The caller closes what it got. Faults say what the operator can do. */
+export async function openStores(configuration: Configuration): Promise<Stores> {
+  const { data } = configuration;
+  await mkdir(data, { recursive: true, mode: 0o700 });
+  await mkdir(join(data, 'run'), { recursive: true, mode: 0o700 });
+  const blobs = await openFilesystemBlobStore(join(data, 'blobs'));
+  const keys = await openKeysFile(join(data, 'keys'));
+  const postgres = await openPostgres(configuration);
+  return {
+    data,
+    blobs,
+    keys,
+    postgres,
+    sequence: openSequenceStore(postgres.database),
+    logDirectory: join(data, 'log'),
+    close: () => postgres.close(),
+  };
+}
+
+function openPostgres(configuration: Configuration): Promise<OpenPostgres> {
+  const { database, 'database-owner': owner, data } = configuration;
+  if (database !== undefined)
+    return openExternalPostgres(externalEndpoints({ application: database, owner }));
+  if (owner !== undefined) {
+    throw new Fault('config.invalid', '`database-owner` is set without `database`', {
+      hint: 'set both, or none for the embedded PostgreSQL',
+    });
+  }
+  return openEmbeddedPostgres(data);
+}
+
+/** `at` may never be before the last checkpoint; a system clock that is behind it is reported and not believed. */
+export function clockBehind(clock: Clock, signedAtMs: number): number {
+  return Math.max(0, signedAtMs - clock.now());
+}
+
+/** Where policy files are: configured, or inside the data directory. */
+export function policiesDirectory(configuration: Configuration): string {
+  return configuration.policies ?? join(configuration.data, 'policies');
+}
