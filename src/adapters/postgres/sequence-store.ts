@@ -29,19 +29,7 @@ const sequencerLock = 7_208_142;
 export function openSequenceStore(database: Database, options: SequenceStoreOptions = {}): SequenceStore {
   return {
     withHead: async (work) => {
-      const result = await asLedger(
-        database.asLog(async (session) => {
-          // The head is read by a statement of its own after the lock, so that it sees what the last holder committed.
-          void session
-            .query({ name: 'log-lock', text: 'SELECT pg_advisory_xact_lock($1)', values: [sequencerLock] })
-            .catch(() => {});
-          const head = await readHead(session);
-          const done = await work(head, transactionOf(session, options));
-          // If the machine stops here, PostgreSQL rolls back: no index was given, nobody was answered.
-          faultPoint('ledger.commit', 'before');
-          return done;
-        }),
-      );
+      const result = await asLedger(runWithHead(database, options, work));
       // If the machine stops here, the entries are sequenced and durable though nobody was told: a repetition finds
       // them by envelope digest, and the projections are derived again on start.
       faultPoint('ledger.commit', 'after');
@@ -53,7 +41,8 @@ export function openSequenceStore(database: Database, options: SequenceStoreOpti
         database
           .askAsLog({
             name: 'log-entries',
-            text: `SELECT ${evidenceColumns}, leaf FROM weighbridge.log_entry WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index`,
+            text: `SELECT ${evidenceColumns}, leaf FROM weighbridge.log_entry
+              WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index`,
             values: [start, end],
           })
           .then((rows) => rows.map(parseSequencedRow)),
@@ -61,43 +50,83 @@ export function openSequenceStore(database: Database, options: SequenceStoreOpti
   };
 }
 
-function transactionOf(session: Session, options: SequenceStoreOptions): SequenceTransaction {
+/**
+ * Three round trips: head, what exists, and everything written together with COMMIT. Writes are not awaited one by one;
+ * when one fails, PostgreSQL answers COMMIT with a rollback, and the failure of the write is what the caller gets.
+ */
+async function runWithHead<T>(
+  database: Database,
+  options: SequenceStoreOptions,
+  work: (head: StoredHead | undefined, transaction: SequenceTransaction) => Promise<T>,
+): Promise<T> {
+  const failures: unknown[] = [];
+  const write = (written: Promise<unknown>): void => {
+    written.catch((failure: unknown) => failures.push(failure));
+  };
+  try {
+    return await database.asLog(async (session) => {
+      // The head is read by a statement of its own after the lock, so that it sees what the last holder committed.
+      write(
+        session.query({
+          name: 'log-lock',
+          text: 'SELECT pg_advisory_xact_lock($1)',
+          values: [sequencerLock],
+        }),
+      );
+      const head = await readHead(session);
+      const done = await work(head, transactionOf(session, options, write));
+      // If the machine stops here, PostgreSQL rolls back: no index was given, nobody was answered.
+      faultPoint('ledger.commit', 'before');
+      return done;
+    });
+  } catch (error) {
+    throw failures[0] ?? error;
+  }
+}
+
+function transactionOf(
+  session: Session,
+  options: SequenceStoreOptions,
+  write: (written: Promise<unknown>) => void,
+): SequenceTransaction {
   return {
     existing: async (digests) => {
       const rows = await session.query({
         name: 'log-existing',
-        text: `SELECT ${evidenceColumns}, leaf FROM weighbridge.log_entry WHERE envelope_digest = ANY ($1) ORDER BY log_index`,
+        text: `SELECT ${evidenceColumns}, leaf FROM weighbridge.log_entry
+          WHERE envelope_digest = ANY ($1) ORDER BY log_index`,
         values: [digests.map(digestBytes)],
       });
       return rows.map(parseSequencedRow);
     },
     insert: async (entries) => {
+      write(session.query(entryInsert(entries)));
+      write(session.query(subjectInsert(entries)));
       const jobs = options.jobsFor?.(entries) ?? [];
-      await Promise.all([
-        session.query(entryInsert(entries)),
-        session.query(subjectInsert(entries)),
-        ...(jobs.length === 0 ? [] : [enqueueIn(session, jobs)]),
-      ]);
+      if (jobs.length > 0) write(enqueueIn(session, jobs));
     },
-    writeHead: async (head) => {
-      await session.query({
-        name: 'log-write-head',
-        text: `WITH written AS (
-            INSERT INTO weighbridge.log_head (size, root_hash, checkpoint, signed_at_ms, frontier) VALUES ($1, $2, $3, $4, $5)
-            ON CONFLICT (only_row) DO UPDATE SET size = excluded.size, root_hash = excluded.root_hash,
-              checkpoint = excluded.checkpoint, signed_at_ms = excluded.signed_at_ms, frontier = excluded.frontier
-            RETURNING size)
-          SELECT pg_notify($6, size::text) FROM written`,
-        values: [
-          head.size,
-          head.rootHash,
-          head.checkpoint,
-          head.signedAtMs,
-          Buffer.concat(head.frontier),
-          headChannel,
-        ],
-      });
-    },
+    writeHead: async (head) => write(session.query(headWrite(head))),
+  };
+}
+
+function headWrite(head: StoredHead) {
+  return {
+    name: 'log-write-head',
+    text: `WITH written AS (
+        INSERT INTO weighbridge.log_head (size, root_hash, checkpoint, signed_at_ms, frontier)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (only_row) DO UPDATE SET size = excluded.size, root_hash = excluded.root_hash,
+          checkpoint = excluded.checkpoint, signed_at_ms = excluded.signed_at_ms, frontier = excluded.frontier
+        RETURNING size)
+      SELECT pg_notify($6, size::text) FROM written`,
+    values: [
+      head.size,
+      head.rootHash,
+      head.checkpoint,
+      head.signedAtMs,
+      Buffer.concat(head.frontier),
+      headChannel,
+    ],
   };
 }
 
