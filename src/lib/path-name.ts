@@ -1,5 +1,6 @@
 import { Fault } from './fault.ts';
 import { limits } from './limits.ts';
+import { printable } from './printable.ts';
 
 const forbidden = /[\p{Cc}\\]/u;
 
@@ -12,7 +13,7 @@ const forbidden = /[\p{Cc}\\]/u;
 export function parsePathName(text: string): string {
   const reason = refusal(text);
   if (reason === undefined) return text;
-  throw new Fault('path.invalid', `\`${printable(text)}\` is not a path inside an artifact: ${reason}`, {
+  throw new Fault('path.invalid', `\`${printable(text, 200)}\` is not a path inside an artifact: ${reason}`, {
     hint: 'use a relative path with `/` between names',
   });
 }
@@ -34,17 +35,6 @@ function refusal(text: string): string | undefined {
     }
   }
   return undefined;
-}
-
-/** Text for a message: cut, with everything that could steer a terminal or hide text escaped. */
-function printable(text: string): string {
-  return text
-    .slice(0, 200)
-    .toWellFormed()
-    .replaceAll(
-      /[\p{C}\p{Zl}\p{Zp}]/gu,
-      (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-    );
 }
 
 /**
