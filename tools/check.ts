@@ -24,10 +24,8 @@ export async function runCheck(): Promise<CheckResult> {
   const failed: string[] = [];
   const note = (name: string, passed: boolean, durationMs: number, output: string): void => {
     console.log(`${passed ? '    ok' : 'FAILED'} ${seconds(durationMs).padStart(8)}  ${name}`);
-    if (!passed) {
-      failed.push(name);
-      console.log(output);
-    }
+    if (!passed) failed.push(name);
+    if (!passed || name === 'unit tests') process.stdout.write(output);
   };
   for (const step of steps) {
     const result = await runStep(step);

@@ -11,6 +11,10 @@ export interface TestCounts {
   readonly skipped: number;
 }
 
+/** Unit tests share one process and a minute; one that takes longer than this is named. */
+const slowMs = 1500;
+const together = process.execArgv.includes('--test-isolation=none');
+
 /**
  * A quiet reporter: failures in full, skips with their reason, one line per test file when files run on their own.
  * The counts go to the file that `WEIGHBRIDGE_TEST_COUNTS` names; a run that leaves none has crashed.
@@ -21,6 +25,10 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
     if (event.type === 'test:pass' && event.data.skip !== undefined) {
       const reason = event.data.skip === true || event.data.skip === '' ? 'no reason given' : event.data.skip;
       yield `  skip  ${place(event.data)} ${event.data.name}: ${reason}\n`;
+    }
+    if (event.type === 'test:pass' && together && event.data.details.duration_ms > slowMs) {
+      const time = `${(event.data.details.duration_ms / 1000).toFixed(1)} s`;
+      yield `  slow  ${time.padStart(6)}  ${place(event.data)} ${event.data.name}\n`;
     }
     if (event.type === 'test:stdout' || event.type === 'test:stderr') yield event.data.message;
     if (event.type !== 'test:summary') continue;
