@@ -1,7 +1,5 @@
-import type { BlobStore } from '#artifact/blob-store.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { PendingEntry } from '#evidence/ledger.ts';
-import type { LogFiles } from '#evidence/log/log-files.ts';
 import { openProjector, type Projection, type Projector } from '#evidence/log/project.ts';
 import { openSequencer, type Sequencer } from '#evidence/log/sequence.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
@@ -58,10 +56,4 @@ export async function openTestLog(): Promise<TestLog> {
   };
   const { log } = sequencer;
   return { store, files, blobs, keys, fingerprint: trustDigest(root), sequencer, projector, log, grow };
-}
-
-/** Copies a published log and its blobs into other stores, e.g. real directories. */
-export async function copyLog(from: TestLog, files: LogFiles, blobs: BlobStore): Promise<void> {
-  for (const bytes of from.blobs.held.values()) await blobs.put(bytes);
-  await files.write([...from.files.bytes].map(([path, bytes]) => ({ path, bytes })));
 }

@@ -66,9 +66,11 @@ export async function checkLog(projection: Projection, options: FsckOptions = {}
     findings.push({ code, message, ...(logIndex === undefined ? {} : { logIndex }) });
   };
 
+  // Published before head: a server that goes on appending can then only make the head newer, never the log "ahead".
+  const found = await readPublishedHead(projection, report);
   const head = await store.readHead();
   checkStoredHead(projection, head, report);
-  const published = await checkPublishedHead(projection, head, report);
+  const published = comparePublished(found, head, report);
   // Envelopes become blobs when their entries are published; until then their absence is part of being behind.
   const behind = findings.some(({ code }) => code === 'published-behind');
   const publishedSize = published?.size ?? (behind ? 0 : Infinity);
@@ -134,23 +136,33 @@ function checkStoredHead({ log }: Projection, head: StoredHead | undefined, repo
   }
 }
 
-async function checkPublishedHead(
+async function readPublishedHead(
   { files, log }: Projection,
-  head: StoredHead | undefined,
   report: Report,
-): Promise<LogHead | undefined> {
+): Promise<LogHead | 'unreadable' | undefined> {
   try {
-    const published = await readPublished(files, log);
-    const ahead = (published?.size ?? 0) > (head?.size ?? 0);
-    if (ahead) report('published-ahead', 'more is published than the database has: it is an older one');
-    else if (published?.checkpoint !== head?.checkpoint) {
-      report('published-behind', 'the newest entries are not published yet');
-    }
-    return ahead ? undefined : published;
+    return await readPublished(files, log);
   } catch (thrown) {
     report('checkpoint', `the published checkpoint: ${toFault(thrown).message}`);
+    return 'unreadable';
+  }
+}
+
+/** The published head that the rows can be held against. */
+function comparePublished(
+  published: LogHead | 'unreadable' | undefined,
+  head: StoredHead | undefined,
+  report: Report,
+): LogHead | undefined {
+  if (published === 'unreadable') return undefined;
+  if ((published?.size ?? 0) > (head?.size ?? 0)) {
+    report('published-ahead', 'more is published than the database has: it is an older one');
     return undefined;
   }
+  if (published?.checkpoint !== head?.checkpoint) {
+    report('published-behind', 'the newest entries are not published yet');
+  }
+  return published;
 }
 
 /** A row against its own envelope bytes: they are the truth, every other column follows from them. */
@@ -194,7 +206,10 @@ async function checkTiles(
   report: Report,
 ): Promise<void> {
   for (const { path, bytes } of expected) {
-    const found = await files.read(path);
+    // A partial tile may have been replaced by the full one that begins with it.
+    const partial = path.indexOf('.p/');
+    const full = partial < 0 ? undefined : await files.read(path.slice(0, partial));
+    const found = (await files.read(path)) ?? full?.subarray(0, bytes.length);
     if (found === undefined) report('tile', `the tile \`${path}\` is missing`);
     else if (Buffer.compare(found, bytes) !== 0) report('tile', `the tile \`${path}\` has other bytes`);
   }
