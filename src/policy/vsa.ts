@@ -1,16 +1,18 @@
-import { digestOf, hexOf } from '#artifact/digest.ts';
+import { hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import { statementType } from '#evidence/statement.ts';
 import { Fault } from '#lib/fault.ts';
-import { encodeJcs, encodeJcsText } from '#lib/jcs.ts';
+import { encodeJcsText } from '#lib/jcs.ts';
+import { tiers } from './policy.ts';
 import { parseDecision } from './parse-decision.ts';
 import type { Digest } from '#artifact/digest.ts';
+import type { Tier } from '#evidence/predicates.ts';
 import type { Statement } from '#evidence/statement.ts';
 import type { Decision, DecisionSubject } from './decision.ts';
 
 /** The extension member of the VSA predicate that carries the whole decision. */
 export const decisionExtension = 'https://weighbridge.dev/decision/v1';
-/** The extension member that binds what was known about the subject apart from evidence (tier, roles, references). */
+/** The extension member with what was known about the subject and does not follow from its files. */
 export const subjectExtension = 'https://weighbridge.dev/decision-subject/v1';
 
 /** SLSA v1.2 Verification Summary Attestation, as far as we write it. */
@@ -27,38 +29,62 @@ export interface DecisionPredicate {
   readonly verifiedLevels: readonly string[];
   readonly slsaVersion: '1.2';
   readonly [decisionExtension]: Decision;
-  readonly [subjectExtension]?: { readonly sha256: string };
+  readonly [subjectExtension]?: Circumstances;
 }
 
-/** SHA-256 of the JCS bytes of a subject. */
-export function subjectDigest(subject: DecisionSubject): Digest {
-  return digestOf(encodeJcs(subject));
+/** Tier, references, and the paths whose bytes were not here yet, in the order of the files. */
+export interface Circumstances {
+  readonly tier: Tier;
+  readonly references: readonly string[];
+  readonly absent: readonly string[];
 }
 
-/** What a decision statement binds: the envelopes that it rests on, and the subject where it names one. */
-export function boundInputs(statement: Statement): {
-  readonly evidence: readonly string[];
-  readonly subject: string | null;
-} {
-  const members = new Map<string, unknown>(Object.entries(statement.predicate ?? {}));
-  const sha256Of = (value: unknown): string | null =>
-    typeof value === 'object' && value !== null && 'sha256' in value && typeof value.sha256 === 'string'
-      ? value.sha256
-      : null;
-  const inputs = members.get('inputAttestations');
-  return {
-    evidence: Array.isArray(inputs)
-      ? inputs.map((input: { readonly digest?: unknown } | null) => sha256Of(input?.digest) ?? '')
-      : [],
-    subject: sha256Of(members.get(subjectExtension)),
-  };
+const refuse = (what: string): never => {
+  throw new Fault('statement.invalid', `this is not a decision: ${what}`);
+};
+
+function circumstancesOf({ tier, references, files }: DecisionSubject): Circumstances {
+  return { tier, references, absent: files.filter(({ present }) => !present).map(({ path }) => path) };
+}
+
+function membersOf(value: unknown): ReadonlyMap<string, unknown> {
+  return new Map<string, unknown>(typeof value === 'object' && value !== null ? Object.entries(value) : []);
+}
+
+const isTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((entry) => typeof entry === 'string');
+
+/**
+ * The subject as it was when the decision was taken: files and roots as given (they follow from the artifact), tier,
+ * references and presence as the statement says. Fault `statement.invalid` where it does not say.
+ */
+export function subjectAsDecided(statement: Statement, subject: DecisionSubject): DecisionSubject {
+  const circumstances = membersOf(membersOf(statement.predicate).get(subjectExtension));
+  const tier = tiers.find((candidate) => candidate === circumstances.get('tier'));
+  const references = circumstances.get('references');
+  const absent = circumstances.get('absent');
+  if (tier === undefined || !isTexts(references) || !isTexts(absent))
+    return refuse('it does not say what it knew about its subject');
+  const missing = new Set(absent);
+  const files = subject.files.map((file) => ({ ...file, present: !missing.has(file.path) }));
+  return { artifact: subject.artifact, roots: subject.roots, files, tier, references };
+}
+
+/** Hex SHA-256 of the envelopes that a decision statement says it rests on. */
+export function statedInputs(statement: Statement): readonly string[] {
+  const inputs = membersOf(statement.predicate).get('inputAttestations');
+  if (!Array.isArray(inputs)) return [];
+  return inputs.map((input: unknown) => {
+    const sha256 = membersOf(membersOf(input).get('digest')).get('sha256');
+    return typeof sha256 === 'string' ? sha256 : '';
+  });
 }
 
 /**
  * A decision as a Verification Summary Attestation (SLSA v1.2 "verification_summary/v1"): subject = the artifact.
  * `allow` and `warn` are PASSED, `deny` is FAILED; `verifiedLevels` says which of them, in our own words, because we do
  * not verify SLSA levels. `inputs` are the envelope digests that the decision rests on (`evidenceUsed`). With `subject` its
- * SHA-256 (JCS) is signed too: without it a decision cannot be reproduced offline.
+ * circumstances are signed too: without them a decision cannot be reproduced offline.
  */
 export function makeDecisionStatement(
   decision: Decision,
@@ -90,16 +116,10 @@ export function makeDecisionStatement(
       verifiedLevels: denied ? ['FAILED'] : [`WEIGHBRIDGE_${decision.verdict.toUpperCase()}`],
       slsaVersion: '1.2',
       [decisionExtension]: decision,
-      ...(options.subject === undefined
-        ? {}
-        : { [subjectExtension]: { sha256: hexOf(subjectDigest(options.subject)) } }),
+      ...(options.subject === undefined ? {} : { [subjectExtension]: circumstancesOf(options.subject) }),
     },
   };
 }
-
-const refuse = (what: string): never => {
-  throw new Fault('statement.invalid', `this is not a decision: ${what}`);
-};
 
 /**
  * The decision inside a statement that `makeDecisionStatement` wrote. Fault `statement.invalid` for any other statement

@@ -12,7 +12,7 @@ import { encodeTar, parseTar } from '#lib/tar.ts';
 import { decodePolicySet } from '#policy/compile.ts';
 import { decide } from '#policy/decide.ts';
 import { parseOfflineBundle } from '#policy/offline.ts';
-import { boundInputs, parseDecisionStatement, subjectDigest } from '#policy/vsa.ts';
+import { parseDecisionStatement, statedInputs, subjectAsDecided } from '#policy/vsa.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { LogIdentity } from '#evidence/log/checkpoint.ts';
 import type { Envelope } from '#evidence/statement.ts';
@@ -91,10 +91,9 @@ function recheckParts(
   demand(decision.trustDigest === trust.digest, 'the decision names another trust root');
   demand(decision.question.namespace === verification.namespace, 'the decision speaks in another namespace');
   demandSubject(parts.subject);
-  const bound = boundInputs(verification.statement);
-  demand(bound.subject !== null, 'the recorded decision does not bind its subject');
+  const stated = subjectAsDecided(verification.statement, parts.subject);
   demand(
-    bound.subject === hexOf(subjectDigest(parts.subject)),
+    encodeJcsText(stated) === encodeJcsText(parts.subject),
     'the subject is not the one that was decided about',
   );
   const policy = decodePolicySet(parts.policy);
@@ -107,7 +106,7 @@ function recheckParts(
     'its evidence is not the evidence that was used',
   );
   demand(
-    encodeJcsText(given.map(hexOf)) === encodeJcsText(bound.evidence),
+    encodeJcsText(given.map(hexOf)) === encodeJcsText(statedInputs(verification.statement)),
     'the summary names other evidence',
   );
 
