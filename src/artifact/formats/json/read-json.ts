@@ -10,8 +10,12 @@ export interface JsonFacts extends ReadingOutcome<JsonFlawCode> {
   readonly value: JsonValue | undefined;
 }
 
-/** May the source be a JSON document with an object or array at its top? Looks at the first character only. */
-export function detectJson(head: Uint8Array): boolean {
+/**
+ * May the source be a JSON document with an object or array at its top? Looks at the first character only. Larger than
+ * `limits.jsonBytes` it is only text here; who needs it as JSON asks `readJson` and is told that it is too large.
+ */
+export function detectJson(head: Uint8Array, source: ByteSource): boolean {
+  if (source.sizeBytes > limits.jsonBytes) return false;
   for (const byte of head) {
     if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) continue;
     return byte === 0x7b || byte === 0x5b;
