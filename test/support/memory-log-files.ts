@@ -1,4 +1,6 @@
 import type { LogFiles } from '#evidence/log/log-files.ts';
+import { isLogPath } from '#evidence/log/tile.ts';
+import { Fault } from '#lib/fault.ts';
 
 /** A published log in memory that a test may look at and damage. `writes` is every path in the order of writing. */
 export interface MemoryLogFiles extends LogFiles {
@@ -14,6 +16,7 @@ export function openMemoryLogFiles(): MemoryLogFiles {
     writes,
     read: async (path) => bytes.get(path),
     write: async (files) => {
+      if (!files.every(({ path }) => isLogPath(path))) throw new Fault('path.invalid', 'not a path of a log');
       for (const file of files) {
         bytes.set(file.path, Uint8Array.from(file.bytes));
         writes.push(file.path);

@@ -166,6 +166,15 @@ test('deleted or damaged tiles come back byte for byte at the next start', async
   }
 });
 
+test('without a published checkpoint everything is published again, lost envelopes too', async () => {
+  const log = await grown(20);
+  log.blobs.held.delete(log.store.entries[7]?.envelopeDigest ?? assert.fail());
+  assert.deepEqual(await codes(log), ['blob']);
+  log.files.bytes.delete('checkpoint');
+  await openProjector(log);
+  assert.deepEqual(await codes(log), []);
+});
+
 test('an older database, another history or a foreign checkpoint is ledger.diverged', async () => {
   const log = await grown(5);
   const olderHead = log.store.head;
