@@ -79,7 +79,7 @@ export function gguf(parts: GgufParts = {}): Uint8Array {
 export function ggufTensor(
   name: string,
   shape: readonly (number | bigint)[],
-  offset: number,
+  offset: number | bigint,
   type = 24,
 ): Uint8Array {
   return bytesOf(ggufText(name), u32(shape.length), ...shape.map(u64), u32(type), u64(offset));

@@ -45,6 +45,8 @@ export const ggmlTypes: ReadonlyMap<number, GgmlType> = new Map([
   [34, row('TQ1_0', 256, 54)],
   [35, row('TQ2_0', 256, 66)],
   [39, row('MXFP4', 32, 17)],
+  [40, row('NVFP4', 64, 36)],
+  [41, row('Q1_0', 128, 18)],
 ]);
 
 /** Bytes of a key–value type of fixed size; 8 is text, 9 an array. */
