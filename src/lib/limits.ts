@@ -26,6 +26,8 @@ export const limits = {
   /** One DSSE envelope. A BOM of 10 000 files is about 4 MiB. */
   envelopeBytes: 32 * MiB,
   signaturesPerEnvelope: 64,
+  /** An exported decision: the envelopes of one artifact. */
+  bundleBytes: 512 * MiB,
   /** A signed note (C2SP signed-note says at least 16 signatures must be accepted). */
   noteBytes: 1 * MiB,
   noteSignatures: 64,
@@ -51,6 +53,8 @@ export const limits = {
   pickleRetainedItems: 250_000,
   /** Streams in one file, and pickles hidden inside strings: how deep, how many, how long once decoded. */
   pickleStreams: 10_000,
+  pickleTrailingOpcodes: 10_000_000,
+  pickleImports: 100_000,
   pickleNestedDepth: 4,
   pickleNestedCount: 2_000,
   pickleNestedBytes: 32 * MiB,

@@ -87,7 +87,6 @@ def main():
         ]
         sink.write(json.dumps(readings))
         sink.write("\n")
-        sink.flush()
 
 
 main()

@@ -58,6 +58,8 @@ export function emptyCollection(): Collected {
 const expansionObjects = 100_000_000;
 const expansionPerByte = 1_000;
 const factsKept = 1_000;
+/** Items of a tuple that are kept whatever the bound says: more than any call has arguments. */
+const tupleKept = 1_000;
 
 /**
  * The state of one stream. Where CPython raises, `fail` notes the place once and the machine reads on with a value it
@@ -199,7 +201,8 @@ export class Machine {
       this.asData(item);
       weight += weightOf(item);
     }
-    return { kind: 'tuple', items, weight: this.weigh(weight) };
+    const kept = items.length > tupleKept && !this.retain(items.length) ? items.slice(0, tupleKept) : items;
+    return { kind: 'tuple', items: kept, weight: this.weigh(weight) };
   }
 
   import(via: ImportNode['via'], moduleValue: Value, nameValue: Value): ImportNode {
@@ -229,7 +232,8 @@ export class Machine {
       count: 1,
       usedAsValue: undefined,
     };
-    this.collected.imports.set(key, node);
+    if (this.collected.imports.size < limits.pickleImports) this.collected.imports.set(key, node);
+    else this.collected.incomplete.add(`it imports more than ${limits.pickleImports} names`);
     return node;
   }
 

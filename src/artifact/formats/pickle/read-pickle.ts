@@ -78,6 +78,9 @@ function interrupt(machine: Machine, signal: unknown, frameEnd: number): 'refill
   throw signal;
 }
 
+/** Small, because a file may hold thousands of short pickles. */
+const firstWindowBytes = 1 << 16;
+
 interface Range {
   readonly start: number;
   readonly end: number;
@@ -93,7 +96,7 @@ async function runStream(
   const { cursor } = machine;
   let from = range.start;
   for (;;) {
-    const wanted = Math.max(windowBytes, cursor.need);
+    const wanted = Math.max(from === range.start ? firstWindowBytes : windowBytes, cursor.need);
     cursor.need = 0;
     cursor.refill(from, await source.read(from, Math.min(wanted, range.end - from)));
     if (run(machine) === 'ended') return machine;
@@ -212,11 +215,17 @@ async function readTrailing(
   range: Range,
   collected: Collected,
 ): Promise<NonNullable<PickleReading['trailing']>> {
+  let opcodes = limits.pickleOpcodes - limits.pickleTrailingOpcodes;
   for await (const start of findPickles(source, range)) {
-    const found = emptyCollection();
+    const found: Collected = { ...emptyCollection(), opcodes };
     await runStream(source, { start, end: range.end }, false, found);
-    if (found.imports.size === 0 && found.extensions.length === 0) continue;
     const stream = found.streams[0];
+    opcodes += stream?.opcodes ?? 0;
+    if (opcodes > limits.pickleOpcodes) {
+      collected.incomplete.add('the bytes after the pickle hold too much that could be pickles');
+      break;
+    }
+    if (found.imports.size === 0 && found.extensions.length === 0) continue;
     if (stream?.ending !== 'stop' && found.calls.length === 0) continue;
     await runStream(source, { start, end: range.end }, false, collected);
   }

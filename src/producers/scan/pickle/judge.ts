@@ -36,10 +36,9 @@ interface Docket {
 const saidAtMost = 3;
 
 function say(docket: Docket, rule: PickleRuleId, place: Place, message: string): void {
-  const { findings, context, prefix } = docket;
-  if (findings.length >= limits.findingsPerFile) return;
+  const { context, prefix } = docket;
   const { severity, remedy } = pickleRules[rule];
-  findings.push({
+  keep(docket, {
     ruleId: rule,
     severity,
     message: prefix + message,
@@ -50,6 +49,15 @@ function say(docket: Docket, rule: PickleRuleId, place: Place, message: string):
     },
     remedy,
   });
+}
+
+/** Past the limit a critical finding takes the place of a lesser one, so that the verdict stays what it is. */
+function keep({ findings }: Docket, finding: Finding): void {
+  if (findings.length < limits.findingsPerFile) findings.push(finding);
+  else if (finding.severity === 'critical') {
+    const lesser = findings.findLastIndex(({ severity }) => severity !== 'critical');
+    if (lesser >= 0) findings[lesser] = finding;
+  }
 }
 
 /** The same about the same import a few times only; rendering a million calls would be a bomb of its own. */
@@ -247,15 +255,14 @@ function judgeStructure(docket: Docket): void {
 }
 
 function judgeNested(docket: Docket, nested: NestedPickle): void {
-  const { findings, context } = docket;
+  const { context } = docket;
   const where = nested.encoding === 'raw' ? '' : ` in ${nested.encoding}`;
   const prefix = `${docket.prefix}the pickle inside a string${where} at byte ${nested.offset} `;
   const inner = judge(nested.reading, { persistentIdsKnown: true, trailingKnown: true }, prefix);
   for (const finding of inner) {
-    if (findings.length >= limits.findingsPerFile) return;
     const { offset, opcode } = nested;
     const location = { ...(context.member === undefined ? {} : { member: context.member }), offset, opcode };
-    findings.push({ ...finding, location });
+    keep(docket, { ...finding, location });
   }
 }
 
