@@ -17,6 +17,14 @@ export interface Role {
   readonly keyIds: readonly string[];
   /** How many different keys of the role must sign. */
   readonly threshold: number;
+  /** Keys that had the role: what they signed counts while it stands in the log before this index, and nothing later. */
+  readonly retired: readonly RetiredKey[];
+}
+
+export interface RetiredKey {
+  readonly keyId: string;
+  /** For a lost key the length of the log when it was replaced, for a stolen one when it was stolen. */
+  readonly beforeIndex: number;
 }
 
 export interface TrustedKey {
@@ -90,20 +98,54 @@ export function makeTrustRoot(parts: {
 }): TrustRoot {
   const { origin, issuedAt, keys } = parts;
   const all = keyRoles.map((role) => keys[role]);
-  const one = (role: KeyRole): Role => ({ keyIds: [keys[role].keyId], threshold: 1 });
+  const one = (role: KeyRole): Role => ({ keyIds: [keys[role].keyId], threshold: 1, retired: [] });
   return parseTrustRoot({
     version: 1,
     issuedAt,
     origin,
     keys: all.map(({ keyId, algorithm, publicKeyPem }) => ({ keyId, algorithm, publicKeyPem })),
     roles: {
-      root: { keyIds: all.map(({ keyId }) => keyId).sort(), threshold: 3 },
+      root: { keyIds: all.map(({ keyId }) => keyId).sort(), threshold: 3, retired: [] },
       log: one('log'),
       evidence: one('evidence'),
       decisions: one('decisions'),
       release: one('release'),
     },
     assertions: defaultAssertions,
+  } as unknown as JsonValue);
+}
+
+/**
+ * The next version with one key replaced, in its role and in the root. What the old key signed before `beforeIndex`
+ * goes on counting, so that a rotation does not void the inventory. The log key cannot be replaced this way: a log
+ * with another key is another log. Fault `trust.invalid`.
+ */
+export function replaceKey(
+  last: TrustRoot,
+  change: {
+    readonly role: Exclude<KeyRole, 'log'>;
+    readonly retire: string;
+    readonly key: Pick<Signer, 'keyId' | 'algorithm' | 'publicKeyPem'>;
+    readonly beforeIndex: number;
+    readonly issuedAt: string;
+  },
+): TrustRoot {
+  const { role, retire, key, beforeIndex, issuedAt } = change;
+  const { keyId, algorithm, publicKeyPem } = key;
+  const swap = (keyIds: readonly string[]) => keyIds.map((id) => (id === retire ? keyId : id)).sort();
+  const { root, [role]: old } = last.roles;
+  if (!old.keyIds.includes(retire)) throw invalid(`the key \`${retire}\` does not have the role \`${role}\``);
+  const retired = [...old.retired, { keyId: retire, beforeIndex }];
+  return parseTrustRoot({
+    ...last,
+    version: last.version + 1,
+    issuedAt,
+    keys: [...last.keys, { keyId, algorithm, publicKeyPem }],
+    roles: {
+      ...last.roles,
+      root: { ...root, keyIds: swap(root.keyIds) },
+      [role]: { ...old, keyIds: swap(old.keyIds), retired },
+    },
   } as unknown as JsonValue);
 }
 
@@ -177,6 +219,11 @@ export function parseTrustRoot(value: JsonValue): TrustRoot {
   };
   const separate = keyRoles.flatMap((name) => roles[name].keyIds);
   if (new Set(separate).size !== separate.length) throw invalid('two roles share a key');
+  const retired = Object.values(roles).flatMap((role) => role.retired.map(({ keyId }) => keyId));
+  const active = new Set([...roles.root.keyIds, ...separate]);
+  if (new Set(retired).size !== retired.length || retired.some((keyId) => active.has(keyId))) {
+    throw invalid('a retired key stands twice or still has a role');
+  }
   if (roles.root.threshold < 2) throw invalid('one key alone could change trust');
   const assertions = list(fields['assertions'], 'assertions').map((one) => parseAssertion(one, known));
   return { version, issuedAt, origin, keys, roles, assertions };
@@ -192,14 +239,26 @@ function parseKey(value: JsonValue): TrustedKey {
 }
 
 function parseRole(value: JsonValue | undefined, known: ReadonlySet<string>, name: RoleName): Role {
-  const fields = members(value, ['keyIds', 'threshold'], name);
+  const fields = members(value, ['keyIds', 'threshold', 'retired'], name);
   const keyIds = texts(fields['keyIds'], `keys of ${name}`);
   const { threshold } = fields;
   if (keyIds.some((keyId) => !known.has(keyId))) throw invalid(`the role \`${name}\` names an unknown key`);
   if (typeof threshold !== 'number' || !Number.isSafeInteger(threshold)) throw invalid('bad `threshold`');
   if (threshold < 1 || threshold > keyIds.length)
     throw invalid(`the role \`${name}\` can never reach its threshold`);
-  return { keyIds, threshold };
+  const { retired } = fields;
+  if (!Array.isArray(retired) || retired.length > 1000)
+    throw invalid(`the role \`${name}\` has no \`retired\` list`);
+  return { keyIds, threshold, retired: retired.map((one) => parseRetired(one, known)) };
+}
+
+function parseRetired(value: JsonValue, known: ReadonlySet<string>): RetiredKey {
+  const { keyId, beforeIndex } = members(value, ['keyId', 'beforeIndex'], 'a retired key');
+  if (typeof keyId !== 'string' || !known.has(keyId)) throw invalid('a retired key is unknown');
+  if (typeof beforeIndex !== 'number' || !Number.isSafeInteger(beforeIndex) || beforeIndex < 0) {
+    throw invalid('a retired key has no `beforeIndex`');
+  }
+  return { keyId, beforeIndex };
 }
 
 function parseAssertion(value: JsonValue, known: ReadonlySet<string>): Assertion {

@@ -13,6 +13,7 @@ import {
   openTrust,
   parseTrustRoot,
   readTrustRoot,
+  replaceKey,
   signTrustRoot,
   trustDigest,
   type TrustRoot,
@@ -193,14 +194,33 @@ test('the first root needs all four signatures and the pinned fingerprint', asyn
 test('three old keys rotate the fourth out; two cannot, and neither can new keys alone', async () => {
   const first = (await signTrustRoot(root, all)).envelope;
   const evidence = ecdsaSigner();
-  const next: TrustRoot = { ...makeTrustRoot({ ...root, keys: { ...keys, evidence } }), version: 2 };
+  const retire = keys.evidence.keyId;
+  const next = replaceKey(root, {
+    role: 'evidence',
+    retire,
+    key: evidence,
+    beforeIndex: 50,
+    issuedAt: '2026-11-22T09:00:00Z',
+  });
   const sign = async (...signers: [Signer, ...Signer[]]) => (await signTrustRoot(next, signers)).envelope;
   const good = await sign(keys.log, keys.decisions, keys.release, evidence);
   const result = verifyTrustRootChain([first, good]);
   assert.equal(result.ok && result.trust.digest, trustDigest(next));
   if (!result.ok) assert.fail();
+
   const old = await envelopeOf(predicateTypes.scan, keys.evidence);
-  assert.deepEqual(codes(verifyEvidence(old, result.trust)), ['key-unknown'], 'the lost key counts no more');
+  const fresh = await envelopeOf(predicateTypes.scan, evidence);
+  const before = verifyEvidence(old, result.trust, { logIndex: 49 });
+  assert.deepEqual(before.ok && before.issuer, { keyId: retire, role: 'evidence' });
+  const stolen = verifyEvidence(old, result.trust, { logIndex: 50 });
+  assert.deepEqual(codes(stolen), ['issuer-not-entitled'], 'what the lost key signs later counts no more');
+  assert.deepEqual(
+    codes(verifyEvidence(old, result.trust)),
+    ['issuer-not-entitled'],
+    'nor what has no place',
+  );
+  assert.ok(verifyEvidence(fresh, result.trust, { logIndex: 50 }).ok);
+
   const bad = [
     await sign(keys.log, keys.decisions, evidence),
     await sign(evidence),
@@ -209,6 +229,18 @@ test('three old keys rotate the fourth out; two cannot, and neither can new keys
   for (const envelope of bad) assert.equal(verifyTrustRootChain([first, envelope]).ok, false);
   assert.deepEqual(codes(verifyTrustRootChain([good])), ['chain-broken'], 'a later version is no beginning');
   assert.deepEqual(codes(verifyTrustRootChain([first, first])), ['chain-broken'], 'no version twice');
+  const third = { ...next, version: 3, issuedAt: '2026-11-23T09:00:00Z' };
+  const byRetired = await signTrustRoot(third, [keys.evidence, keys.log, keys.decisions]);
+  assert.equal(
+    verifyTrustRootChain([first, good, byRetired.envelope]).ok,
+    false,
+    'a retired key is no root key',
+  );
+  assert.throws(
+    () =>
+      replaceKey(root, { role: 'release', retire, key: evidence, beforeIndex: 1, issuedAt: root.issuedAt }),
+    fault('trust.invalid'),
+  );
 });
 
 test('a successor keeps log, number and time', async () => {
@@ -247,8 +279,15 @@ test('roots that mean nothing or too much are refused', () => {
     { ...root, roles: { ...roles, root: { ...roles.root, threshold: 1 } } },
     { ...root, roles: { ...roles, root: { ...roles.root, threshold: 5 } } },
     { ...root, roles: { ...roles, root: { ...roles.root, keyIds: Array(4).fill(key.keyId) } } },
-    { ...root, roles: { ...roles, log: { keyIds: [stranger.keyId], threshold: 1 } } },
+    { ...root, roles: { ...roles, log: { ...roles.log, keyIds: [stranger.keyId] } } },
     { ...root, roles: { ...roles, log: roles.evidence } },
+    { ...root, roles: { ...roles, log: { ...roles.log, retired: [{ keyId: key.keyId, beforeIndex: 1 }] } } },
+    {
+      ...root,
+      roles: { ...roles, log: { ...roles.log, retired: [{ keyId: stranger.keyId, beforeIndex: 1 }] } },
+    },
+    { ...root, roles: { ...roles, log: { ...roles.log, retired: [{ keyId: key.keyId, beforeIndex: -1 }] } } },
+    { ...root, roles: { ...roles, log: { keyIds: roles.log.keyIds, threshold: 1 } } },
     { ...root, assertions: [{ issuer: {}, predicateTypes: ['p'], namespaces: ['*'] }] },
     { ...root, assertions: [{ issuer: { role: 'king' }, predicateTypes: ['p'], namespaces: ['*'] }] },
     {

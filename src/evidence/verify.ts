@@ -59,6 +59,8 @@ export interface Expectation {
   /** At least one of these must be a subject. */
   readonly subjects?: readonly Digest[];
   readonly namespace?: string;
+  /** Where it is proven to stand in the log. Without it, keys that have been retired do not count. */
+  readonly logIndex?: number;
 }
 
 /**
@@ -76,7 +78,11 @@ export function verifyEvidence(envelope: Envelope, trust: Trust, expected: Expec
   const signers = verifySignatures(envelope, trust);
   if (!signers.ok) return signers;
 
-  const issuer = findIssuer(trust.root, signers.keyIds, statement.predicateType, namespace);
+  const issuer = findIssuer(trust.root, signers.keyIds, {
+    predicateType: statement.predicateType,
+    namespace,
+    logIndex: expected.logIndex ?? Infinity,
+  });
   if (issuer === undefined) {
     const what = `\`${statement.predicateType}\` in the namespace \`${namespace}\``;
     return refuse('issuer-not-entitled', `its signers are not entitled to assert ${what}`);
@@ -105,7 +111,7 @@ export function verifyLogged(
 ):
   | { readonly ok: true; readonly evidence: VerifiedEvidence }
   | { readonly ok: false; readonly reasons: readonly Refusal[] } {
-  const verification = verifyEvidence(logged.envelope, trust, expected);
+  const verification = verifyEvidence(logged.envelope, trust, { ...expected, logIndex: logged.logIndex });
   if (!verification.ok) return verification;
   const { issuer, statement, namespace } = verification;
   if (digestOf(encodeEnvelope(logged.envelope)) !== logged.envelopeDigest || namespace !== logged.namespace) {
@@ -192,22 +198,27 @@ function verifySignatures(
   return keyIds.size > 0 ? { ok: true, keyIds } : refuse('key-unknown', 'no key that trust knows signed it');
 }
 
+/** Who may have said this, there. A role speaks with its keys and, for what stands early enough, with retired ones. */
 function findIssuer(
   root: TrustRoot,
   keyIds: ReadonlySet<string>,
-  predicateType: string,
-  namespace: string,
+  claim: { readonly predicateType: string; readonly namespace: string; readonly logIndex: number },
 ): Issuer | undefined {
   const entitled = (assertion: Assertion): boolean =>
-    assertion.predicateTypes.includes(predicateType) &&
-    (assertion.namespaces.includes('*') || assertion.namespaces.includes(namespace));
+    assertion.predicateTypes.includes(claim.predicateType) &&
+    (assertion.namespaces.includes('*') || assertion.namespaces.includes(claim.namespace));
   for (const { issuer } of root.assertions.filter(entitled)) {
     if ('keyId' in issuer) {
       if (keyIds.has(issuer.keyId)) return { keyId: issuer.keyId, role: roleOf(root, issuer.keyId) };
       continue;
     }
-    const keyId = root.roles[issuer.role].keyIds.find((id) => keyIds.has(id));
-    if (keyId !== undefined && reaches(root, issuer.role, keyIds)) return { keyId, role: issuer.role };
+    const { keyIds: current, retired, threshold } = root.roles[issuer.role];
+    const former = retired
+      .filter(({ beforeIndex }) => claim.logIndex < beforeIndex)
+      .map(({ keyId }) => keyId);
+    const signed = [...current, ...former].filter((keyId) => keyIds.has(keyId));
+    const [keyId] = signed;
+    if (keyId !== undefined && signed.length >= threshold) return { keyId, role: issuer.role };
   }
   return undefined;
 }

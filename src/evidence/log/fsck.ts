@@ -242,7 +242,7 @@ class TrustInForce {
     }
     if (this.#trust === undefined)
       return this.#report('trust', 'no trust root stands before this entry', logIndex);
-    const result = verifyEvidence(envelope, this.#trust);
+    const result = verifyEvidence(envelope, this.#trust, { logIndex });
     if (!result.ok) {
       this.#report('evidence', result.reasons.map(({ message }) => message).join('; '), logIndex);
     }
