@@ -11,6 +11,7 @@ import type { Snapshot } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import { systemNamespace } from '#evidence/statement.ts';
+import type { LoggedEvidence } from '#evidence/statement.ts';
 import type { Clock } from '#lib/clock.ts';
 import { toFault } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
@@ -60,6 +61,8 @@ export interface House {
   readonly metrics: Metrics;
   /** Resolves with the first Fault after which the process must not go on. */
   readonly fatal: Promise<Fault>;
+  /** Statements about the installation of one predicate, in log order. */
+  systemEntries(predicateType: string): Promise<readonly LoggedEvidence[]>;
   /** Envelope digest of the newest entry of a predicate in a namespace. */
   newestOf(namespace: string, predicateType: string): Promise<Digest | undefined>;
   close(): Promise<void>;
@@ -203,6 +206,7 @@ export async function openHouse(
     head,
     metrics,
     fatal: fatal.promise,
+    systemEntries: (predicateType) => findSystemEntries(database, predicateType),
     newestOf: (namespace, predicateType) => findNewestEntry(database, namespace, predicateType),
     close: async () => {
       await arrivals.close();

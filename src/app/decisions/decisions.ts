@@ -144,11 +144,11 @@ export function openDecisions(ports: DecisionPorts): DecisionBook {
 
 /** Order of durable steps: the signed decision is in the ledger before the row that finds it, and both before bytes move. */
 async function keep(ports: DecisionPorts, dossier: Dossier, decision: Decision): Promise<KeptDecision> {
-  const used = new Map(dossier.evidence.map((entry) => [entry.envelopeDigest, entry]));
   const statement = makeDecisionStatement(decision, {
     verifierId: ports.verifierId(),
     resourceUri: dossier.subject.references[0] ?? decision.question.artifact,
-    inputs: decision.evidenceUsed.flatMap((digest) => (used.has(digest) ? [digest] : [])),
+    inputs: decision.evidenceUsed,
+    subject: dossier.subject,
   });
   const [logged] = await ports.write(decision.question.namespace, [statement]);
   if (logged === undefined) throw new Fault('ledger.unavailable', 'the decision was not sequenced');

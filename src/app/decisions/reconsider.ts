@@ -25,7 +25,7 @@ export function openReconsideration(ports: {
   const waiting = new Map<string, { readonly namespace: string; readonly artifact: Digest }>();
   let sweep = false;
   let running: Promise<void> | undefined;
-  let closed = false;
+  const stop = new AbortController();
 
   const sweepAll = async (): Promise<void> => {
     for (const namespace of await ports.settings.namespaces()) {
@@ -38,11 +38,11 @@ export function openReconsideration(ports: {
         for (const { artifact } of page.snapshots)
           waiting.set(`${namespace} ${artifact}`, { namespace, artifact });
         before = page.next;
-      } while (before !== undefined && !closed);
+      } while (before !== undefined && !stop.signal.aborted);
     }
   };
   const run = async (): Promise<void> => {
-    while (!closed && (sweep || waiting.size > 0)) {
+    while (!stop.signal.aborted && (sweep || waiting.size > 0)) {
       if (sweep) {
         sweep = false;
         await sweepAll();
@@ -55,7 +55,7 @@ export function openReconsideration(ports: {
     }
   };
   const start = (): void => {
-    if (closed) return;
+    if (stop.signal.aborted) return;
     running ??= run()
       .catch(ports.failed)
       .finally(() => {
@@ -73,7 +73,7 @@ export function openReconsideration(ports: {
       start();
     },
     close: async () => {
-      closed = true;
+      stop.abort();
       await running;
     },
   };

@@ -27,7 +27,7 @@ export function openWorker(ports: {
   const running = new Set<Promise<void>>();
   let claiming: Promise<void> | undefined;
   let again = false;
-  let closed = false;
+  const stop = new AbortController();
 
   const perform = async (job: ClaimedJob): Promise<void> => {
     const beat = setInterval(() => void ports.jobs.heartbeat(job, leaseMs).catch(ports.failed), beatMs);
@@ -40,13 +40,13 @@ export function openWorker(ports: {
       if (arrival.kind === 'failed') ports.failed(arrival.fault);
     } catch (error) {
       ports.failed(error);
-      if (!closed) await ports.jobs.fail(job, toFault(error).message);
+      if (!stop.signal.aborted) await ports.jobs.fail(job, toFault(error).message);
     } finally {
       clearInterval(beat);
     }
   };
   const claim = async (): Promise<void> => {
-    while (!closed && running.size < width) {
+    while (!stop.signal.aborted && running.size < width) {
       const jobs = await ports.jobs.claim({ queues: [intakeQueue], count: width - running.size, leaseMs });
       if (jobs.length === 0) return;
       for (const job of jobs) {
@@ -61,7 +61,7 @@ export function openWorker(ports: {
     }
   };
   const wake = (): void => {
-    if (closed) return;
+    if (stop.signal.aborted) return;
     if (claiming !== undefined) {
       again = true;
       return;
@@ -80,7 +80,7 @@ export function openWorker(ports: {
   return {
     wake,
     close: async () => {
-      closed = true;
+      stop.abort();
       clearInterval(timer);
       await claiming;
       await Promise.all(running);
