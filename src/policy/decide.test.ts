@@ -84,6 +84,33 @@ test('the newest scan counts, and the worst of several producers', () => {
   assert.equal(decideCase({ evidence: book.entries }).verdict, 'deny', 'one scanner does not hide another');
 });
 
+test('what a path makes of other weights does not matter to a file; what it makes of this one does', () => {
+  const finding = (path?: string) => ({
+    ruleId: 'PATH-DECEPTIVE',
+    severity: 'high' as const,
+    message: 'has another format than its name',
+    location: path === undefined ? {} : { path },
+    remedy: 'rename it',
+  });
+  const cases: readonly (readonly [readonly ReturnType<typeof finding>[], string])[] = [
+    [[finding('pytorch_model.bin')], 'allow'],
+    [[finding('pytorch_model.bin'), finding('README.md')], 'allow'],
+    [[finding('model.safetensors')], 'deny'],
+    [[finding('config.json')], 'deny'],
+    [[finding('pytorch_model.bin'), finding('config.json')], 'deny'],
+    [[finding('pytorch_model.bin'), finding()], 'deny'],
+    [[finding('no-such-file')], 'deny'],
+    [[], 'deny'],
+    [Array.from({ length: 1000 }, () => finding('pytorch_model.bin')), 'deny'],
+  ];
+  for (const [findings, verdict] of cases) {
+    const book = soundBook();
+    book.scan(subject.artifact, { verdict: 'malicious', findings });
+    assert.equal(decideCase({ evidence: book.entries }).verdict, verdict);
+    assert.equal(decideCase({ evidence: book.entries, question: { files: null } }).verdict, 'deny');
+  }
+});
+
 test('inconclusive denies weights and steering files and warns about documentation', () => {
   for (const [digest, verdict] of [
     [model, 'deny'],

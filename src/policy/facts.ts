@@ -1,6 +1,7 @@
 import { digestOfHex, hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import { systemNamespace } from '#evidence/statement.ts';
+import { limits } from '#lib/limits.ts';
 import { approvalOf, bomOf, observedOf, revocationOf, scansOf, waiverOf } from './readings.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { RootName, WaiverPredicate } from '#evidence/predicates.ts';
@@ -86,7 +87,7 @@ export function collectFacts(
     subject,
     files,
     unknownPaths: needed.unknownPaths,
-    scan: reader.scan(subject.artifact, 'artifact'),
+    scan: concerning(reader.scan(subject.artifact, 'artifact'), subject, needed.files),
     observed: reader.all(subject.artifact, predicateTypes.observed, observedOf),
     bom: reader.all(subject.artifact, predicateTypes.bom, bomOf).at(-1),
     approvals: collectApprovals(question, subject, about),
@@ -147,6 +148,27 @@ function neededFiles(
       .filter(({ file, asked }) => asked || file.role === 'steering'),
     unknownPaths: [...(asked ?? [])].filter((path) => !paths.has(path)),
   };
+}
+
+/**
+ * A scan of the artifact as far as it concerns the needed files: findings about files that the question does not need
+ * (other weights) are left out, and where none remains the verdict is clean, because a verdict follows from its
+ * findings. A list of findings that may have been cut off is taken as it is.
+ */
+function concerning(
+  scan: ScanFacts,
+  subject: DecisionSubject,
+  needed: readonly { readonly file: SubjectFile }[],
+): ScanFacts {
+  const others = new Set(subject.files.map(({ path }) => path));
+  for (const { file } of needed) others.delete(file.path);
+  const narrow = (reading: ScanReading): ScanReading => {
+    const findings = reading.findings.filter(({ path }) => path === null || !others.has(path));
+    const left = findings.length === reading.findings.length;
+    if (left || reading.findings.length >= limits.findingsPerFile) return reading;
+    return { ...reading, findings, verdict: findings.length === 0 ? 'clean' : reading.verdict };
+  };
+  return { newest: scan.newest.map((proven) => ({ ...proven, reading: narrow(proven.reading) })) };
 }
 
 /** Reads the statements of one kind about one subject, and notes those that cannot be read. */

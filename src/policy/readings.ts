@@ -13,6 +13,8 @@ export interface ScanReading {
     readonly ruleId: string;
     readonly severity: string;
     readonly message: string;
+    /** In evidence about an artifact: the file that it is about. */
+    readonly path: string | null;
   }[];
   readonly scannedAt: string;
 }
@@ -105,14 +107,15 @@ export function scansOf(predicate: unknown): ReadonlyMap<string, ScanReading> | 
 
 function findingsOf(value: unknown): ScanReading['findings'] | undefined {
   if (!Array.isArray(value)) return undefined;
-  const findings: { ruleId: string; severity: string; message: string }[] = [];
+  const findings: ScanReading['findings'][number][] = [];
   for (const entry of value) {
     const finding = members(entry);
     const ruleId = finding?.['ruleId'];
     const severity = finding?.['severity'];
     const message = finding?.['message'];
     if (!isText(ruleId) || !isText(severity) || !isText(message)) return undefined;
-    findings.push({ ruleId, severity, message });
+    const path = members(finding?.['location'])?.['path'];
+    findings.push({ ruleId, severity, message, path: isText(path) ? path : null });
   }
   return findings;
 }

@@ -21,7 +21,9 @@ function scanValue(scan: ScanFacts): Fields {
         : readings.every(({ completeness }) => completeness === 'complete')
           ? 'complete'
           : 'inconclusive',
-    findings: readings.flatMap(({ findings }) => findings.map((finding) => ({ ...finding }))),
+    findings: readings.flatMap(({ findings }) =>
+      findings.map(({ ruleId, severity, message }) => ({ ruleId, severity, message })),
+    ),
     incompleteReasons: all(({ incompleteReasons }) => incompleteReasons),
     formats: all(({ formats }) => formats),
     producers: all(({ producer }) => [producer]),
