@@ -20,6 +20,8 @@ interface LockEntry {
   readonly dev?: boolean;
   readonly optional?: boolean;
   readonly hasInstallScript?: boolean;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 interface Lock {
   readonly lockfileVersion: number;
@@ -108,6 +110,11 @@ test('the lock has an integrity hash for every package', () => {
   assert.deepEqual(withoutIntegrity(lock), []);
 });
 
+test('the lock names every dependency of every package, also those for other platforms', () => {
+  // `npm ci` refuses a lock with a gap; `npm install` leaves one, silently, where a version does not resolve.
+  assert.deepEqual(gaps(lock), []);
+});
+
 test('the lock names no registry', () => {
   assert.deepEqual(registryLines(lockText), []);
 });
@@ -122,13 +129,35 @@ test('what is shipped needs no install script beyond those the page explains', (
   assert.deepEqual(scripts.toSorted(), explained.filter((name) => name in runtime).toSorted());
 });
 
-test('a lock without integrity, and one with a registry, are caught', () => {
+test('a lock without integrity, with a gap or with a registry is caught', () => {
   assert.deepEqual(
     withoutIntegrity({ lockfileVersion: 3, packages: { 'node_modules/a': { version: '1.0.0' } } }),
     ['node_modules/a'],
   );
+  const gap = {
+    lockfileVersion: 3,
+    packages: { 'node_modules/a': { optionalDependencies: { 'a-windows': '1.0.0' } } },
+  };
+  assert.deepEqual(gaps(gap), ['node_modules/a: a-windows']);
   assert.equal(registryLines('"resolved": "https://packages.example/a.tgz"').length, 1);
 });
+
+function gaps(candidate: Lock): readonly string[] {
+  return Object.entries(candidate.packages).flatMap(([path, entry]) =>
+    Object.keys({ ...entry.dependencies, ...entry.optionalDependencies })
+      .filter((name) => !resolves(candidate, path, name))
+      .map((name) => `${path}: ${name}`),
+  );
+}
+
+/** Node's own search: the nearest node_modules first. */
+function resolves(candidate: Lock, path: string, name: string): boolean {
+  const parts = path === '' ? [] : path.split('/node_modules/');
+  return [...parts.keys(), parts.length].some((depth) => {
+    const folder = parts.slice(0, depth).join('/node_modules/');
+    return candidate.packages[`${folder === '' ? '' : `${folder}/`}node_modules/${name}`] !== undefined;
+  });
+}
 
 function withoutIntegrity(candidate: Lock): readonly string[] {
   return Object.entries(candidate.packages)
