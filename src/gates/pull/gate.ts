@@ -87,8 +87,6 @@ async function answerTarget(ports: PullPorts, exchange: Exchange, target: Target
         code: 'request.unauthenticated',
         message: 'Invalid credentials in Authorization header',
       });
-    case 'harnesses':
-      return reply.send([]);
     case 'list':
       return answerList(ports, exchange, target.type);
     case 'refs':

@@ -60,5 +60,6 @@ export async function hold(
   } finally {
     clearInterval(heartbeat);
     reply.raw.off('close', leave);
+    left.abort();
   }
 }

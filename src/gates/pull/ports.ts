@@ -123,7 +123,8 @@ export interface Intake {
    * Wants these paths of the listing (an empty list warms the intake up: the artifact's manifest and its steering
    * files). Starts the intake if it is not under way (single flight per commit; it belongs to the commit, not to the
    * caller, and goes on when the caller leaves) and waits until it is settled for these paths, `waitMs` have passed or
-   * `signal` aborts; the latter two answer `pending`. `waitMs` 0 asks without waiting.
+   * `signal` aborts; the latter two answer `pending`. `waitMs` 0 asks without waiting. The signal is aborted after the
+   * answer, too, so that a timer may hang on it.
    */
   want(
     listing: Listing,

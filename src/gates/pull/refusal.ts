@@ -78,10 +78,16 @@ export interface RefusedSubject {
  */
 export function sendRefusal(reply: FastifyReply, ruling: Ruling, subject: RefusedSubject): FastifyReply {
   const { decision, withdrawn } = ruling;
+  const message = refusalMessage(decision, withdrawn, subject);
+  // The `hf` command replaces the message of a gated repository by words of its own; this header it prints.
+  const topic = headerText(subject.path ?? subject.commit)
+    .replaceAll(/[;,]/g, '_')
+    .slice(0, 200);
+  reply.header('x-hf-warning', `weighbridge ${topic}; ${headerText(message)}`);
   return sendError(reply, {
     status: withdrawn ? 404 : 403,
     code: withdrawn ? 'RevisionNotFound' : 'GatedRepo',
-    message: refusalMessage(decision, withdrawn, subject),
+    message,
     body: {
       verdict: decision.verdict,
       artifact: decision.question.artifact,

@@ -54,7 +54,7 @@ const rows: readonly (readonly [string, Target])[] = [
   ['/api/models/org/name/xet-read-token/main', { kind: 'unknown' }],
   ['/api/models?search=x', { kind: 'list', type: 'models' }],
   ['/api/whoami-v2', { kind: 'whoami' }],
-  ['/api/agent-harnesses', { kind: 'harnesses' }],
+  ['/api/agent-harnesses', { kind: 'unknown' }],
   ['/api/telemetry/a/b', { kind: 'telemetry' }],
   ['/', { kind: 'unknown' }],
   ['/favicon.ico', { kind: 'unknown' }],

@@ -20,7 +20,6 @@ export type Target =
   | { readonly kind: 'refs'; readonly repository: RepositoryName }
   | { readonly kind: 'list'; readonly type: RepositoryType }
   | { readonly kind: 'whoami' }
-  | { readonly kind: 'harnesses' }
   | { readonly kind: 'telemetry' }
   | { readonly kind: 'unknown' };
 
@@ -106,7 +105,6 @@ function route(segments: readonly string[]): Target {
 function routeApi(segments: readonly string[]): Target {
   const [first = '', ...rest] = segments;
   if (first === 'whoami-v2' && rest.length === 0) return { kind: 'whoami' };
-  if (first === 'agent-harnesses' && rest.length === 0) return { kind: 'harnesses' };
   if (first === 'telemetry') return { kind: 'telemetry' };
   const type = types.get(first);
   if (type === undefined) return unknown;
