@@ -89,7 +89,7 @@ export async function startServer(
     version: version(),
     clientsUrl: listeners.clientsUrl,
     consoleUrl: `${listeners.peopleUrl}/console/`,
-    trustFingerprint: house.trust.trust.digest,
+    trustFingerprint: house.trust.fingerprint,
     madeTrust: house.trust.made,
     madeToken,
     policies: policiesDirectory(configuration),

@@ -27,7 +27,7 @@ export function openTally(
     fromMs = house.clock.now();
     for (const { namespace, lines } of batches) {
       const previous =
-        last.get(namespace) ?? (await newestTally(house, namespace)) ?? house.trust.trust.digest;
+        last.get(namespace) ?? (await newestTally(house, namespace)) ?? house.trust.fingerprint;
       const statement = makeStatement({
         namespace,
         subject: [{ name: 'previous', digest: { sha256: hexOf(previous) } }],

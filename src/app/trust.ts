@@ -1,3 +1,4 @@
+import type { Digest } from '#artifact/digest.ts';
 import { formatInstant } from '#lib/clock.ts';
 import type { Clock } from '#lib/clock.ts';
 import { Fault } from '#lib/fault.ts';
@@ -5,7 +6,7 @@ import type { SequenceStore } from '#evidence/log/sequence-store.ts';
 import type { Sequencer } from '#evidence/log/sequence.ts';
 import { systemNamespace } from '#evidence/statement.ts';
 import type { Envelope, LoggedEvidence } from '#evidence/statement.ts';
-import { keyRoles, makeTrustRoot, signTrustRoot } from '#evidence/trust.ts';
+import { keyRoles, makeTrustRoot, readTrustRoot, signTrustRoot, trustDigest } from '#evidence/trust.ts';
 import type { Trust } from '#evidence/trust.ts';
 import { verifyTrustRootChain } from '#evidence/verify.ts';
 import type { FileKeys } from '#adapters/keys-file/keys-file.ts';
@@ -14,6 +15,8 @@ export interface OpenTrust {
   readonly trust: Trust;
   /** Envelopes of every version, oldest first: what an offline re-check starts from. */
   readonly chain: readonly Envelope[];
+  /** Digest of version 1: what people and gates pin. */
+  readonly fingerprint: Digest;
   /** True when this start made trust root v1. */
   readonly made: boolean;
 }
@@ -57,7 +60,9 @@ export async function openTrustRoot(
       },
     );
   }
-  return { trust, chain, made };
+  const [first] = chain;
+  if (first === undefined) throw new Fault('trust.invalid', 'there is no trust root in the log');
+  return { trust, chain, fingerprint: trustDigest(readTrustRoot(first)), made };
 }
 
 async function appendFirst(ports: Parameters<typeof openTrustRoot>[0], origin: string): Promise<void> {

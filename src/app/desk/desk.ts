@@ -41,7 +41,7 @@ export function openDesk(house: House): Desk {
         checkpoint,
         origin: trust.trust.root.origin,
         verifierKey: encodeVerifierKey(log.sequencer.log.noteKey),
-        trustFingerprint: trust.trust.digest,
+        trustFingerprint: trust.fingerprint,
         selfAsserted: true,
       };
     },

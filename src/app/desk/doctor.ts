@@ -38,7 +38,7 @@ async function checkHistory({ log, stores, trust }: House): Promise<Omit<DoctorC
     blobs: stores.blobs,
     log: log.sequencer.log,
   };
-  const report = await checkLog(projection, { fingerprint: trust.trust.digest });
+  const report = await checkLog(projection, { fingerprint: trust.fingerprint });
   // Entries that others append while the check runs are published a moment later; that alone is no damage.
   const damage = report.findings.filter(({ code }) => code !== 'published-behind');
   const first = damage[0];

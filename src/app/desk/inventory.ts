@@ -141,6 +141,6 @@ function evidenceRow(entry: VerifiedEvidence): EvidenceRow {
     predicateType,
     at: typeof at === 'string' ? at : null,
     summary: typeof reason === 'string' ? `${summary}: ${reason}` : summary,
-    issuerRole: entry.issuer.role ?? 'foreign',
+    issuerRole: entry.issuer.role,
   };
 }
