@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { memorySource, readPickle } from '#artifact/formats/pickle/read-pickle.ts';
@@ -7,9 +7,8 @@ import type { PickleReading } from '#artifact/formats/pickle/reading.ts';
 import { judgePickle } from '#producers/scan/pickle/judge.ts';
 import { reviewOf } from '#producers/scan/pickle/reviewed.ts';
 import { generateStream, seeded } from '../fuzz/pickle-generator.ts';
-import { missing } from '../support/foreign.ts';
+import { have, missing } from '../support/foreign.ts';
 
-const havePython = spawnSync('python3', ['--version']).status === 0;
 const oracle = new URL('pickle-oracle.py', import.meta.url).pathname;
 
 type Pair = readonly [module: string, name: string];
@@ -50,7 +49,7 @@ function isJudged(reading: PickleReading, answer: Answer): boolean {
   return answer.flat().every(([module, name]) => reviewOf(module, name) !== undefined);
 }
 
-test('no import that CPython reaches is missed', { skip: missing('python3', havePython) }, async (t) => {
+test('no import that CPython reaches is missed', { skip: missing('python3', have('python3')) }, async (t) => {
   const count = Number(process.env['WEIGHBRIDGE_FUZZ_STREAMS'] ?? 50_000);
   const seed = Number(process.env['WEIGHBRIDGE_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
   t.diagnostic(`seed ${seed}, ${count} streams`);

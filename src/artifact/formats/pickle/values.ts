@@ -152,9 +152,3 @@ export function weightOf(value: Value): number {
   if (!isNode(value)) return 1;
   return 'weight' in value ? value.weight : 1;
 }
-
-export function makeTuple(items: readonly Value[]): TupleNode {
-  let weight = 1;
-  for (const item of items) weight += weightOf(item);
-  return { kind: 'tuple', items, weight };
-}

@@ -14,6 +14,7 @@ export function argumentProblem(
   if (args === undefined) return 'its arguments are not a tuple';
   switch (review.call) {
     case 'any':
+    case 'sets-fourth':
       return undefined;
     case 'latin1':
       return args.length === 2 && (args[1] === 'latin1' || args[1] === 'latin-1') && isText(args[0])

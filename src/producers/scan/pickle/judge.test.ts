@@ -135,6 +135,15 @@ const attacks: Readonly<Record<string, Uint8Array>> = {
   'a frame that hides the call': raw(
     `${proto(4)}${frame(4)}C\x20abcdefgh${called(named('os', 'system'), text('id'))}.`,
   ),
+  'state in an argument': pickle(
+    called(
+      named('torch._utils', '_rebuild_parameter_with_state'),
+      'N',
+      '\x88',
+      '}',
+      `}${text('__class__')}Ns`,
+    ),
+  ),
   'state that is called later': pickle(
     `${called(ordered)}}${text('__setstate__')}${named('os', 'system')}sb${text('id')}b`,
   ),

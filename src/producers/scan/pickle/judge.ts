@@ -146,6 +146,8 @@ function judgeCall(docket: Docket, call: CallNode): void {
     const message = (): string => `would call \`${renderCall(call)}\`: ${problem}`;
     sayOnce(docket, 'PKL-CALL-ARGUMENTS', callee, { at: call, message });
   }
+  const fourth = isNode(call.args) && call.args.kind === 'tuple' ? call.args.items[3] : undefined;
+  if (found.call === 'sets-fourth' || found.call === 'carries-call') judgeState(docket, call, fourth ?? null);
   if (found.call === 'carries-call') {
     const carried = carriedCall(call);
     if (carried !== undefined) judgeCall(docket, carried);

@@ -12,6 +12,8 @@ export type ArgumentRule =
   | 'builds-first'
   /** One byte string that is a pickle, which is then judged as a nested one. */
   | 'pickle-bytes'
+  /** Sets attributes from its fourth argument, which is judged as state. */
+  | 'sets-fourth'
   /** Calls its first argument with its third and sets its fourth as state: judged as that call. */
   | 'carries-call';
 
@@ -224,7 +226,7 @@ const groups: readonly Group[] = [
     module: 'torch._utils',
     names: '_rebuild_parameter_with_state',
     role: 'function',
-    call: 'any',
+    call: 'sets-fourth',
     reason: 'makes a parameter and sets attributes of it from data of this file',
   },
   {
