@@ -353,8 +353,10 @@ for (const row of rows) {
 }
 
 test('every rule carries weight: without it, or weakened, at least one of these cases comes out better', () => {
-  const expected = rows.map((row) => outcomeOf(row));
   for (const source of defaultSources) {
+    const own = rows.filter(({ environment }) => environment === source.name);
+    const alone = compilePolicySet([source]);
+    const expected = own.map((row) => outcomeOf(row, alone));
     for (const { id, integrity, effect } of parsePolicy(source.text, source.name).rules) {
       const block = new RegExp(`  - id: ${id}\\n(?:(?!  - id: ).*\\n?)*`);
       const mutants = [source.text.replace(block, '')];
@@ -366,15 +368,10 @@ test('every rule carries weight: without it, or weakened, at least one of these 
         mutants.push(source.text.replace(block, (rule) => rule.replace('effect: deny', 'effect: warn')));
       for (const text of mutants) {
         assert.notEqual(text, source.text);
-        const policy = compilePolicySet(
-          defaultSources.map((other) => (other === source ? { ...source, text } : other)),
-        );
+        const policy = compilePolicySet([{ ...source, text }]);
         assert.deepEqual(policy.problems, []);
-        assert.notDeepEqual(
-          rows.map((row) => outcomeOf(row, policy)),
-          expected,
-          `${source.name}.${id}`,
-        );
+        const flipped = own.some((row, index) => outcomeOf(row, policy) !== expected[index]);
+        assert.ok(flipped, `${source.name}.${id}`);
       }
     }
   }
