@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ggmlTypes } from '#artifact/formats/gguf/gguf-types.ts';
-import { detectGguf, readGguf, type GgufFacts } from '#artifact/formats/gguf/read-gguf.ts';
+import type { GgufFacts } from '#artifact/formats/gguf/gguf-facts.ts';
+import { detectGguf, readGguf } from '#artifact/formats/gguf/read-gguf.ts';
 import { memorySource } from '#artifact/formats/reading.ts';
 import { scanBlob } from '#producers/scan/scan-blob.ts';
 import { seeded } from '../fuzz/pickle-generator.ts';

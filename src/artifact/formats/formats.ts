@@ -1,6 +1,7 @@
 import type { ByteSource } from '../blob-store.ts';
 import { detectExecutable, readExecutable, type ExecutableFacts } from './executable/read-executable.ts';
-import { detectGguf, readGguf, type GgufFacts } from './gguf/read-gguf.ts';
+import type { GgufFacts } from './gguf/gguf-facts.ts';
+import { detectGguf, readGguf } from './gguf/read-gguf.ts';
 import { detectJson, readJson, type JsonFacts } from './json/read-json.ts';
 import { readPickleFacts, type PickleFacts } from './pickle-reading.ts';
 import { readPyTorchFacts, readZipFacts, type PyTorchFacts, type ZipFacts } from './pytorch-reading.ts';

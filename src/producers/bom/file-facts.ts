@@ -1,7 +1,7 @@
 import type { ByteSource } from '#artifact/blob-store.ts';
 import { readFormats, type Reading } from '#artifact/formats/formats.ts';
 import { fileTypes } from '#artifact/formats/gguf/gguf-types.ts';
-import type { GgufFacts } from '#artifact/formats/gguf/read-gguf.ts';
+import type { GgufFacts } from '#artifact/formats/gguf/gguf-facts.ts';
 import { isJsonArray, isJsonObject, member, type JsonValue } from '#artifact/formats/json/json-document.ts';
 import { decodeUtf8, readJson } from '#artifact/formats/json/read-json.ts';
 import type { PyTorchReading } from '#artifact/formats/pytorch/reading.ts';

@@ -1,6 +1,6 @@
 import type { JsonFlawCode } from '#artifact/formats/json/read-json.ts';
 import { isJsonArray, isJsonObject, member, type JsonValue } from '#artifact/formats/json/json-document.ts';
-import type { GgufFlawCode } from '#artifact/formats/gguf/read-gguf.ts';
+import type { GgufFlawCode } from '#artifact/formats/gguf/gguf-facts.ts';
 import type { Flaw } from '#artifact/formats/reading.ts';
 import type { SafetensorsFlawCode } from '#artifact/formats/safetensors/read-safetensors.ts';
 import type { Reading } from '#artifact/formats/formats.ts';

@@ -1,6 +1,6 @@
 import type { ByteSource } from '../../blob-store.ts';
 import type { Flaw, ReadingOutcome } from '../reading.ts';
-import type { GgufFlawCode, GgufTensor } from './read-gguf.ts';
+import type { GgufFlawCode, GgufTensor } from './gguf-facts.ts';
 
 interface DataSection {
   readonly source: ByteSource;

@@ -1,51 +1,10 @@
 import type { ByteSource } from '../../blob-store.ts';
 import { ByteCursor, EndOfBytes } from '../cursor.ts';
-import type { Flaw, ReadingOutcome } from '../reading.ts';
+import type { Flaw } from '../reading.ts';
 import { limits } from '#lib/limits.ts';
 import { checkGgufData } from './gguf-cover.ts';
-import { arrayType, ggmlTypes, textType, valueBytes, type GgmlType } from './gguf-types.ts';
-
-export type GgufFlawCode =
-  | 'gguf.version'
-  | 'gguf.count'
-  | 'gguf.key-invalid'
-  | 'gguf.duplicate-key'
-  | 'gguf.value-invalid'
-  | 'gguf.alignment'
-  | 'gguf.tensor-invalid'
-  | 'gguf.duplicate-tensor'
-  | 'gguf.overlap'
-  | 'gguf.gap'
-  | 'gguf.padding'
-  | 'gguf.trailing'
-  | 'gguf.truncated';
-
-/** Arrays are kept as their element type and length only; texts up to 1 MiB. */
-export type GgufValue =
-  | number
-  | bigint
-  | boolean
-  | string
-  | { readonly elementType: number; readonly length: number };
-
-export interface GgufTensor {
-  readonly name: string;
-  readonly type: GgmlType;
-  readonly shape: readonly bigint[];
-  readonly elements: bigint;
-  /** From the start of the data section. */
-  readonly begin: bigint;
-  readonly sizeBytes: bigint;
-}
-
-export interface GgufFacts extends ReadingOutcome<GgufFlawCode> {
-  readonly version: number;
-  readonly bigEndian: boolean;
-  readonly values: ReadonlyMap<string, GgufValue>;
-  readonly tensors: readonly GgufTensor[];
-  /** Texts of `tokenizer.chat_template` and `tokenizer.chat_template.*`, with the key and its offset. */
-  readonly chatTemplates: readonly { readonly key: string; readonly text: string; readonly offset: number }[];
-}
+import type { GgufFacts, GgufFlawCode, GgufTensor, GgufValue } from './gguf-facts.ts';
+import { arrayType, ggmlTypes, textType, valueBytes } from './gguf-types.ts';
 
 export function detectGguf(head: Uint8Array): boolean {
   return head[0] === 0x47 && head[1] === 0x47 && head[2] === 0x55 && head[3] === 0x46;
