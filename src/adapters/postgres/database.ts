@@ -62,6 +62,8 @@ export function openDatabase(endpoints: Endpoints, options: DatabaseOptions = {}
     askAsLog: (statement) => transactOnce(log, beginAsLog, statement),
     async connect() {
       const client = new Client({ ...session, pipeline: false, statement_timeout: 0 });
+      // A connection that breaks before its owner listens must not end the process; `end` follows and is heard.
+      client.on('error', () => {});
       await translate(client.connect());
       return client;
     },
