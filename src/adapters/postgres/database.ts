@@ -184,9 +184,3 @@ export function databaseFault(error: unknown): Fault {
     cause: error,
   });
 }
-
-/** The SQLSTATE behind a Fault, where there is one. */
-export function sqlState(error: unknown): string | undefined {
-  const state = error instanceof Fault ? error.details['state'] : undefined;
-  return typeof state === 'string' ? state : undefined;
-}
