@@ -49,6 +49,7 @@ interface Draft {
 const descriptorFlag = 0x8;
 const anomaliesKept = 1_000;
 const windowBytes = 1 << 20;
+const zeros = Buffer.alloc(windowBytes + 3);
 
 function report(
   draft: Draft,
@@ -231,7 +232,7 @@ async function checkGap(draft: Draft, gap: Span): Promise<void> {
   let zero = true;
   for (let at = gap.start; at < gap.end; at += windowBytes) {
     const bytes = Buffer.from(await draft.source.read(at, Math.min(windowBytes + 3, gap.end - at)));
-    zero &&= bytes.every((byte) => byte === 0);
+    zero &&= bytes.equals(zeros.subarray(0, bytes.length));
     for (let index = bytes.indexOf('PK\x03\x04', 0, 'latin1'); index >= 0;) {
       await addHidden(draft, at + index);
       index = bytes.indexOf('PK\x03\x04', index + 1, 'latin1');

@@ -43,6 +43,14 @@ test('both readings of a lying frame are reported', async () => {
   assert.equal(divergences[0]?.kind, 'frame-crossed');
 });
 
+test('a failure after a lying frame is not one of every reading', async () => {
+  const hidden = called(named('os', 'system'), text('id'));
+  const { streams, calls } = await read(
+    raw(`${frame(6)}C\x20abcd${'x'.repeat(28)}\xff\xff\xff\xff${hidden}.`),
+  );
+  assert.deepEqual([streams[0]?.ending, streams[0]?.failure, calls.length], ['unknown-opcode', undefined, 1]);
+});
+
 test('honest frames are no divergence', async () => {
   const body = `${text('a')}\x940`;
   const bytes = raw(`${proto(4)}${frame(body.length)}${body}${frame(2)}N.`);

@@ -3,7 +3,7 @@ import { limits } from '#lib/limits.ts';
 import { endOfBytes, lineTooLong, needBytes, windowBytes } from './cursor.ts';
 import { type Candidate, type Collected, emptyCollection, Machine } from './machine.ts';
 import { objectSteps } from './object-steps.ts';
-import type { NestedPickle, PickleOptions, PickleReading } from './reading.ts';
+import type { NestedPickle, PickleOptions, PickleReading, PickleStream } from './reading.ts';
 import { boundsEvery, literalSteps, type Step } from './steps.ts';
 import { findPickles, isZero } from './trailing.ts';
 import type { Place } from './values.ts';
@@ -179,7 +179,7 @@ export async function readPickle(source: ByteSource, options: PickleOptions = {}
   const nested = await readNested(source, collected, options.depth ?? 0);
   return {
     sizeBytes: source.sizeBytes,
-    streams: collected.streams,
+    streams: withoutDoubtfulFailures(collected),
     imports: [...collected.imports.values()],
     calls: collected.calls,
     mutations: collected.mutations,
@@ -192,6 +192,17 @@ export async function readPickle(source: ByteSource, options: PickleOptions = {}
     trailing,
     incomplete: [...collected.incomplete],
   };
+}
+
+/** Where frames lie, what fails in one reading may go on in the other: such a failure is not one of every CPython. */
+function withoutDoubtfulFailures({ streams, divergences }: Collected): readonly PickleStream[] {
+  const lie = divergences.find(({ kind }) => kind.startsWith('frame') || kind === 'stop-inside-frame');
+  if (lie === undefined) return streams;
+  return streams.map((stream) =>
+    stream.failure !== undefined && stream.failure.offset >= lie.offset
+      ? { ...stream, failure: undefined }
+      : stream,
+  );
 }
 
 /** The second reading; its facts join the first, its streams do not. */

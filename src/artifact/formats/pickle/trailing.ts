@@ -2,6 +2,7 @@ import type { ByteSource } from '#artifact/blob-store.ts';
 
 const stepBytes = 1 << 20;
 const overlapBytes = 256;
+const zeros = Buffer.alloc(stepBytes);
 const startsAtMost = 10_000;
 const text = /[c(]i?[A-Za-z_][\w.]{0,100}\n[A-Za-z_][\w.]{0,100}\n/g;
 
@@ -40,10 +41,9 @@ export async function isZero(
   source: ByteSource,
   range: { readonly start: number; readonly end: number },
 ): Promise<boolean> {
-  const zero = Buffer.alloc(stepBytes);
   for (let at = range.start; at < range.end; at += stepBytes) {
     const bytes = await source.read(at, Math.min(stepBytes, range.end - at));
-    if (zero.compare(bytes, 0, bytes.length, 0, bytes.length) !== 0) return false;
+    if (zeros.compare(bytes, 0, bytes.length, 0, bytes.length) !== 0) return false;
   }
   return true;
 }
