@@ -9,7 +9,8 @@ export interface PickleFacts extends ReadingOutcome<never> {
 
 /**
  * The source as pickle, where somebody who loads it as one would do something: it imports or calls, or it is nothing
- * else (`otherwise` false) and begins or ends as pickles do. Many harmless bytes begin with an opcode (a safetensors
+ * else (`otherwise` false) and begins or ends as pickles do. An import alone counts where the pickle is the whole file: a
+ * list of words is full of them. Many harmless bytes begin with an opcode (a safetensors
  * length, the word `None`), so an inert beginning of something else does not count.
  */
 export async function readPickleFacts(
@@ -28,7 +29,7 @@ export async function readPickleFacts(
     before(first.calls) ||
     before(first.extensions) ||
     before(first.mutations) ||
-    (stops && first.imports.length > 0);
+    (stops && first.imports.length > 0 && stream.end === source.sizeBytes);
   const looks = stops || (opening === 0x80 && protocol <= 5);
   if (!acts && (otherwise || !looks)) return undefined;
   const pickle = await readPickle(source);

@@ -6,7 +6,8 @@ import { finding } from './finding.ts';
 const promised: readonly (readonly [RegExp, readonly string[]])[] = [
   [/\.safetensors$/i, ['safetensors']],
   [/\.gguf$/i, ['gguf']],
-  [/\.json$/i, ['json']],
+  // Files of JSON lines are called `.json` too; what steers loading must be JSON by another rule.
+  [/\.json$/i, ['json', 'text']],
   [/\.(txt|md|py|jinja|jinja2|j2|yaml|yml|cfg|toml)$/i, ['text', 'json']],
 ];
 

@@ -38,6 +38,38 @@ test('a directory is an artifact: findings stand at their files', async () => {
   assert.deepEqual(await scanTree(scanner, [root]), report);
 });
 
+test('what people call by common names is clean', async () => {
+  const root = plant('harmless', {
+    'train.json': '{"a":1}\n{"a":2}\n',
+    'README.md': '[link](x) (lp0\nS"x"\n',
+    LICENSE: 'Permission is hereby granted',
+    'merges.txt': '#version: 0.2\ni n\nt h\n',
+    'vocab.txt': 'cat\ndog\n.\n',
+    'empty.txt': '',
+    'modules.json': '[{"type":"sentence_transformers.models.Pooling"}]',
+  });
+  const report = await scanTree(scanner, [root]);
+  assert.deepEqual([report.verdict, report.completeness], ['clean', 'complete'], renderScan(report));
+  assert.deepEqual(
+    report.files.flatMap(({ findings }) => findings),
+    [],
+  );
+});
+
+test('a pickle is found under any name and whatever else its bytes are', async () => {
+  const root = plant('pickles', {
+    'config.json': "cos\nsystem\n(S'id'\ntR.",
+    'README.md': 'cos\nsystem\n.',
+    'model.safetensors': "(S'id'\nios\nsystem\n.",
+    'broken.txt': "cos\nsystem\n(S'id'\ntR\u0000",
+  });
+  const report = await scanTree(scanner, [root]);
+  for (const { path, verdict, format } of report.files) {
+    assert.equal(verdict, 'malicious', path);
+    assert.match(format, /pickle/);
+  }
+});
+
 test('clean, unknown and nothing', async () => {
   const clean = await scanFile(scanner, join(plant('clean', { 'a.txt': 'x' }), 'a.txt'));
   assert.deepEqual([clean.verdict, clean.completeness, exitOfScan(clean)], ['clean', 'complete', 0]);
