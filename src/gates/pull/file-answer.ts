@@ -152,6 +152,10 @@ async function sendBytes(
       `the bytes of \`${file.path}\` are not in the store`,
     );
   }
+  if (reply.raw.destroyed) {
+    await blob.close();
+    return reply.hijack();
+  }
   const sentBefore = reply.raw.socket?.bytesWritten ?? 0;
   const socket = reply.raw.socket;
   reply.raw.once('close', () => {
