@@ -40,7 +40,7 @@ export type ListArtifactsAnswer = {
 
 export type ListArtifactsQuery = {
   readonly search?: string;
-  readonly limit?: number;
+  readonly limit?: string;
   readonly before?: string;
 };
 
