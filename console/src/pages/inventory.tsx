@@ -11,7 +11,7 @@ import { useSession } from '../session.ts';
 import { useAnswer } from '../use-answer.ts';
 import { scanWords, verdictWords, type ArtifactRow } from '../words.ts';
 
-const pageSize = 50;
+const pageSize = '50';
 
 /** Every artifact that this namespace sees, newest first. */
 export function InventoryPage({ search }: { readonly search: string }): ReactElement {
