@@ -176,4 +176,4 @@ function launch(args) {
   become(pinnedNode(), [main, ...args]);
 }
 
-module.exports = { become, installMissing, launch, pinnedNode };
+module.exports = { become, buildConsole, installMissing, launch, pinnedNode };

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
 import test, { after, before } from 'node:test';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -11,7 +10,9 @@ import { chromiumPath, keepScreen, layoutFaults, openBrowser, weakContrasts } fr
 import { digestOf, fixtureRows, fixtureToken, openFixtureDesk } from '../support/fixture-desk.ts';
 import { missing } from '../support/foreign.ts';
 
-const root = join(import.meta.dirname, '..', '..');
+const { buildConsole } = createRequire(import.meta.url)('../../bin/launch.js') as {
+  readonly buildConsole: () => void;
+};
 const skip = missing('chromium', chromiumPath !== undefined);
 const fixture = openFixtureDesk();
 const good = digestOf('1f');
@@ -23,11 +24,7 @@ let origin = '';
 
 before(async () => {
   if (skip !== false) return;
-  const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');
-  execFileSync(process.execPath, [vite, 'build', 'console', '--logLevel=error'], {
-    cwd: root,
-    stdio: 'pipe',
-  });
+  buildConsole();
   app = await makePeopleListener(fastify({ logger: false }).log, {
     desk: fixture.desk,
     authenticate: async (request) => {
