@@ -1,12 +1,15 @@
 import { openCatalog } from '#adapters/postgres/catalog.ts';
 import { openDecisionStore } from '#adapters/postgres/decisions.ts';
+import type { DecisionStore } from '#adapters/postgres/decisions.ts';
 import { digestOfHex } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
-import type { Snapshot, SnapshotFile } from '#artifact/catalog.ts';
+import type { BlobDescriptor, BlobStore } from '#artifact/blob-store.ts';
+import type { Catalog } from '#artifact/catalog.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import type { SequencedEntry } from '#evidence/log/sequence-store.ts';
 import { parseDecisionStatement } from '#policy/vsa.ts';
 import { Type } from 'typebox';
+import type { Static } from 'typebox';
 import { Check } from 'typebox/value';
 import type { Stores } from './stores.ts';
 
@@ -48,74 +51,92 @@ const chunk = 1_000;
  * arrived there: it lies in git itself and was fetched for the manifest, or it was scanned in that namespace.
  */
 export async function rebuildTables(stores: Stores, progress: (entries: number) => void): Promise<Rebuilt> {
-  const catalog = openCatalog(stores.postgres.database);
-  const decisions = openDecisionStore(stores.postgres.database);
+  const tables: Tables = {
+    blobs: stores.blobs,
+    catalog: openCatalog(stores.postgres.database),
+    decisions: openDecisionStore(stores.postgres.database),
+  };
   const counts = { entries: 0, snapshots: 0, decisions: 0 };
   const size = (await stores.sequence.readHead())?.size ?? 0;
-
-  const link = async (
-    namespace: string,
-    blobs: readonly { readonly digest: Digest; readonly sizeBytes: number }[],
-  ): Promise<void> => {
-    const here: { readonly digest: Digest; readonly sizeBytes: number }[] = [];
-    for (const blob of blobs)
-      if ((await stores.blobs.stat(blob.digest))?.sizeBytes === blob.sizeBytes) here.push(blob);
-    if (here.length > 0) await catalog.link(namespace, here);
-  };
-  const rebuildEntry = async (entry: SequencedEntry): Promise<void> => {
-    const { namespace, statement, logIndex, envelopeDigest } = entry;
-    if (statement.predicateType === predicateTypes.observed && Check(observedSchema, statement.predicate)) {
-      const [subject] = statement.subject;
-      if (subject === undefined) return;
-      const { source, files, provisional } = statement.predicate;
-      const snapshot: Snapshot = {
-        namespace,
-        repository: { type: source.repositoryType, id: source.repository },
-        commit: source.commit,
-        artifact: digestOfHex(subject.digest.sha256),
-        files: files.map((file): SnapshotFile => ({
-          path: file.path,
-          digest: digestOfHex(file.sha256),
-          sizeBytes: file.sizeBytes,
-          gitOid: file.gitOid,
-          lfs: file.lfs,
-        })),
-        provisional,
-      };
-      await catalog.saveSnapshot(snapshot);
-      await link(
-        namespace,
-        snapshot.files.filter((file) => !file.lfs),
-      );
-      for (const name of source.references) {
-        await catalog.saveReference({
-          namespace,
-          repository: snapshot.repository,
-          name,
-          commit: source.commit,
-          checkedAtMs: 0,
-        });
-      }
-      counts.snapshots += 1;
-    } else if (statement.predicateType === predicateTypes.scan && Check(scannedSchema, statement.predicate)) {
-      await link(
-        namespace,
-        statement.predicate.results.map(({ sha256, sizeBytes }) => ({
-          digest: digestOfHex(sha256),
-          sizeBytes,
-        })),
-      );
-    } else if (statement.predicateType === predicateTypes.decision) {
-      await decisions.save({ decision: parseDecisionStatement(statement), logIndex, envelopeDigest });
-      counts.decisions += 1;
-    }
-  };
   for (let start = 0; start < size; start += chunk) {
     for (const entry of await stores.sequence.readEntries(start, Math.min(size, start + chunk))) {
-      await rebuildEntry(entry);
+      const made = await rebuildEntry(tables, entry);
       counts.entries += 1;
+      if (made !== undefined) counts[made] += 1;
     }
     progress(counts.entries);
   }
   return counts;
+}
+
+interface Tables {
+  readonly blobs: BlobStore;
+  readonly catalog: Catalog;
+  readonly decisions: DecisionStore;
+}
+
+async function rebuildEntry(
+  tables: Tables,
+  entry: SequencedEntry,
+): Promise<'snapshots' | 'decisions' | undefined> {
+  const { namespace, statement, logIndex, envelopeDigest } = entry;
+  const { predicateType, predicate } = statement;
+  if (predicateType === predicateTypes.decision) {
+    await tables.decisions.save({ decision: parseDecisionStatement(statement), logIndex, envelopeDigest });
+    return 'decisions';
+  }
+  if (predicateType === predicateTypes.scan && Check(scannedSchema, predicate)) {
+    const blobs = predicate.results.map(({ sha256, sizeBytes }) => ({
+      digest: digestOfHex(sha256),
+      sizeBytes,
+    }));
+    await link(tables, namespace, blobs);
+    return undefined;
+  }
+  if (predicateType !== predicateTypes.observed || !Check(observedSchema, predicate)) return undefined;
+  const [subject] = statement.subject;
+  if (subject === undefined) return undefined;
+  await rebuildSnapshot(tables, namespace, {
+    artifact: digestOfHex(subject.digest.sha256),
+    observed: predicate,
+  });
+  return 'snapshots';
+}
+
+async function rebuildSnapshot(
+  tables: Tables,
+  namespace: string,
+  { artifact, observed }: { readonly artifact: Digest; readonly observed: Static<typeof observedSchema> },
+): Promise<void> {
+  const { source, provisional } = observed;
+  const repository = { type: source.repositoryType, id: source.repository };
+  const files = observed.files.map(({ path, sha256, sizeBytes, gitOid, lfs }) => ({
+    path,
+    digest: digestOfHex(sha256),
+    sizeBytes,
+    gitOid,
+    lfs,
+  }));
+  const { commit } = source;
+  await tables.catalog.saveSnapshot({ namespace, repository, commit, artifact, files, provisional });
+  await link(
+    tables,
+    namespace,
+    files.filter((file) => !file.lfs),
+  );
+  for (const name of source.references) {
+    await tables.catalog.saveReference({ namespace, repository, name, commit, checkedAtMs: 0 });
+  }
+}
+
+async function link(
+  { blobs, catalog }: Tables,
+  namespace: string,
+  wanted: readonly BlobDescriptor[],
+): Promise<void> {
+  const here: BlobDescriptor[] = [];
+  for (const { digest, sizeBytes } of wanted) {
+    if ((await blobs.stat(digest))?.sizeBytes === sizeBytes) here.push({ digest, sizeBytes });
+  }
+  if (here.length > 0) await catalog.link(namespace, here);
 }

@@ -4,13 +4,13 @@ import fastifyStatic from '@fastify/static';
 import swagger from '@fastify/swagger';
 import fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { pullServerOptions } from '#gates/pull/server-options.ts';
 import { limits } from '#lib/limits.ts';
 import { Fault } from '#lib/fault.ts';
 import type { Metrics } from './metrics.ts';
 import { answerFaults, sendFault } from './routes/faults.ts';
 import { peopleRoutes } from './routes/people.ts';
 import type { Authenticate, Desk } from './routes/people.ts';
-import type { TypedApp } from './routes/type-provider.ts';
 
 export type { FastifyBaseLogger as Logger } from 'fastify';
 
@@ -31,13 +31,11 @@ export function makeListener(
     bodyLimit: limits.requestBytes,
     // A body says what it says: `null` is not an empty list and `"1"` is not a number.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
-    requestTimeout: 60_000,
     connectionTimeout: 0,
-    keepAliveTimeout: 72_000,
     routerOptions: { maxParamLength: limits.pathBytes * 3, ignoreDuplicateSlashes: false },
     forceCloseConnections: 'idle',
     return503OnClosing: true,
-    http: { maxHeaderSize: 16 * 1024 },
+    ...pullServerOptions,
   });
   app.addHook('onResponse', async (request, reply) => {
     metrics.requests.inc({ listener: name, status: String(reply.statusCode) });
@@ -86,7 +84,7 @@ export async function makePeopleListener(
   });
   await app.register(swagger, { openapi: openApiFrame(settings.version) });
   await app.register(async (scope) => {
-    peopleRoutes(scope.withTypeProvider() as TypedApp, desk, authenticate);
+    peopleRoutes(scope.withTypeProvider(), desk, authenticate);
   });
   app.get('/wb/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'alive' }));

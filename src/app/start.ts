@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
-import { pullGate } from '#gates/pull/gate.ts';
+import { gates } from '#gates/gates.ts';
+import type { PullJournal } from '#gates/pull/ports.ts';
 import { defaultPullSettings } from '#gates/pull/settings.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { systemClock } from '#lib/clock.ts';
@@ -173,23 +174,8 @@ async function listen(
     });
     opened.push(bySocket);
     await listenOnSocket(bySocket, configuration.data);
-    const clients = makeListener('clients', logger, metrics);
+    const clients = openClientsListener(house, logger, { access, journal: tally.journal, peopleUrl });
     opened.push(clients);
-    pullGate(clients, {
-      intake: house.arrivals.intake,
-      decisions: house.decisions,
-      principals: openPrincipals(access),
-      blobs: house.stores.blobs,
-      journal: tally.journal,
-      clock: house.clock,
-      settings: {
-        ...defaultPullSettings,
-        publicUrl: configuration['public-url']?.origin,
-        holdMs: configuration['hold-wait'] * 1000,
-        heartbeat: configuration['interim-responses'] === 'on' ? 'direct' : 'never',
-        explainUrl: (decision) => `${peopleUrl}/console/artifacts/${decision.question.artifact}`,
-      },
-    });
     const clientsUrl =
       configuration['public-url']?.origin ??
       urlOf(await clients.listen(configuration.listen), configuration.listen);
@@ -208,6 +194,31 @@ async function listen(
     await house.stores.close();
     throw listenFault(error);
   }
+}
+
+function openClientsListener(
+  house: House,
+  logger: Logger,
+  parts: { readonly access: PrincipalPorts; readonly journal: PullJournal; readonly peopleUrl: string },
+): FastifyInstance {
+  const { configuration, metrics } = house;
+  const clients = makeListener('clients', logger, metrics);
+  gates.pull.open(clients, {
+    intake: house.arrivals.intake,
+    decisions: house.decisions,
+    principals: openPrincipals(parts.access),
+    blobs: house.stores.blobs,
+    journal: parts.journal,
+    clock: house.clock,
+    settings: {
+      ...defaultPullSettings,
+      publicUrl: configuration['public-url']?.origin,
+      holdMs: configuration['hold-wait'] * 1000,
+      heartbeat: configuration['interim-responses'] === 'on' ? 'direct' : 'never',
+      explainUrl: ({ question }) => `${parts.peopleUrl}/console/artifacts/${question.artifact}`,
+    },
+  });
+  return clients;
 }
 
 async function listenOnSocket(app: FastifyInstance, data: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { openHub } from '#adapters/hub/hub.ts';
 import { openCatalog } from '#adapters/postgres/catalog.ts';
 import { openDecisionStore } from '#adapters/postgres/decisions.ts';
@@ -7,7 +8,6 @@ import { openPeople } from '#adapters/postgres/people.ts';
 import { openSettings } from '#adapters/postgres/settings.ts';
 import { findNewestEntry, findSystemEntries } from '#adapters/postgres/system-entries.ts';
 import { openTokens } from '#adapters/postgres/tokens.ts';
-import type { Snapshot } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import { systemNamespace } from '#evidence/statement.ts';
@@ -39,9 +39,11 @@ import type { OpenTrust } from './trust.ts';
 import { openArrivals } from './intake/arrivals.ts';
 import type { Arrivals } from './intake/arrivals.ts';
 import { openReconsideration } from './decisions/reconsider.ts';
+import type { Reconsideration } from './decisions/reconsider.ts';
+import type { CompiledPolicySet } from '#policy/compile.ts';
 
 /** The whole house, wired and running, without listeners. */
-export interface House {
+export interface House extends Tables {
   readonly configuration: Configuration;
   readonly clock: Clock;
   readonly stores: Stores;
@@ -49,11 +51,6 @@ export interface House {
   readonly trust: OpenTrust;
   readonly writer: LedgerWriter;
   readonly policies: Policies;
-  readonly catalog: ReturnType<typeof openCatalog>;
-  readonly settings: ReturnType<typeof openSettings>;
-  readonly tokens: ReturnType<typeof openTokens>;
-  readonly people: ReturnType<typeof openPeople>;
-  readonly decisionStore: ReturnType<typeof openDecisionStore>;
   readonly dossiers: Dossiers;
   readonly decisions: DecisionBook;
   readonly arrivals: Arrivals;
@@ -68,6 +65,17 @@ export interface House {
   close(): Promise<void>;
 }
 
+/** What the parts of the house share while they are put together. */
+interface Site {
+  readonly stores: Stores;
+  readonly configuration: Configuration;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Reports a failure of background work; the first fatal one ends the process. */
+  readonly failed: (what: string) => (error: unknown) => void;
+}
+
 /**
  * The only place where everything meets: adapters are put behind ports, producers run on arrivals, every entry of the
  * ledger makes the decisions that rest on it be taken again. Closes in the reverse order of opening.
@@ -77,134 +85,32 @@ export async function openHouse(
   configuration: Configuration,
   tools: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<House> {
-  const { clock, logger } = tools;
-  const { database } = stores.postgres;
   const metrics = makeMetrics();
   const fatal = Promise.withResolvers<Fault>();
   const failed = (what: string) => (error: unknown) => {
     const fault = toFault(error);
     if (fault.row.fatal === true) fatal.resolve(fault);
     metrics.faults.inc({ code: fault.code });
-    logger.error({ fault, cause: fault.cause }, what);
+    tools.logger.error({ fault, cause: fault.cause }, what);
   };
-  let wake = (): void => {};
-  const log = await openLedger(stores, {
-    origin: configuration.origin,
-    clock,
-    committed: () => wake(),
-    failed: failed('publishing the log failed'),
-  });
-  const trustRoots = () => findSystemEntries(database, predicateTypes.trustRoot);
-  const trust = await openTrustRoot(
-    { store: stores.sequence, sequencer: log.sequencer, keys: stores.keys, clock, trustRoots },
-    configuration.origin,
-  );
-
-  const catalog = openCatalog(database);
-  const settings = openSettings(database);
-  const decisionStore = openDecisionStore(database);
-  const jobs = openJobs(database);
-  const table = openProducers();
-
-  const referencesOf = (snapshot: Snapshot): readonly string[] => arrivals.references(snapshot);
-  const dossiers = openDossiers({
-    catalog,
-    ledger: log.ledger,
-    trust: () => trust.trust,
-    tierOf: async ({ namespace, repository }) =>
-      (await settings.tierOf(namespace, repository)) ?? configuration.tier,
-    references: referencesOf,
-  });
-  // Own writes are told at once and again by the watch; forgetting twice is harmless, forgetting late is not.
-  const writer = openLedgerWriter(log.ledger, (entries) => dossiers.forget(entries));
-  const policies = await openPolicies({
-    directory: policiesDirectory(configuration),
-    blobs: stores.blobs,
-    clock,
-    write: async (statement) => void (await writer.write(systemNamespace, [statement], stores.keys.evidence)),
-    inForce: async () =>
-      policyOf((await findSystemEntries(database, predicateTypes.policy)).at(-1)?.statement.predicate),
-    changed: (set) => {
-      metrics.policyFaults.set(set.problems.length);
-      logger.info({ policyDigest: set.digest, problems: set.problems }, 'policy changed');
-      reconsideration.everything();
-    },
-    failed: failed('reading the policies failed'),
-  });
-  metrics.policyFaults.set(policies.current().problems.length);
-  for (const problem of policies.current().problems)
-    logger.error({ problem }, 'a policy does not compile and denies');
-
-  const decisions = openDecisions({
-    dossiers,
-    store: decisionStore,
-    policy: policies.current,
-    trust: () => trust.trust,
-    clock,
-    ledgerAge: () => head.ledgerAge(),
-    artifactOf: (listing) => arrivals.artifactOf(listing),
-    write: (namespace, statements) => writer.write(namespace, statements, stores.keys.decisions),
-    verifierId: () => `urn:weighbridge:verifier:${configuration.origin}`,
-    counted: (decision) =>
-      metrics.decisions.inc({ verdict: decision.verdict, action: decision.question.action }),
-  });
-  const reconsideration = openReconsideration({
-    dossiers,
-    decisions,
-    store: decisionStore,
-    settings,
-    catalog,
-    failed: failed('reconsidering failed'),
-  });
-  const arrivals = openArrivals({
-    configuration,
-    clock,
-    blobs: stores.blobs,
-    catalog,
-    ledger: log.ledger,
-    jobs,
-    table,
-    upstream: openHub({ upstream: configuration.upstream, token: configuration['upstream-token'] }),
-    write: async (namespace, statements) =>
-      void (await writer.write(namespace, statements, stores.keys.evidence)),
-    arrived: (namespace, artifact) => dossiers.forgetArtifact(namespace, artifact),
-    took: (seconds) => metrics.intakes.observe(seconds),
-    failed: failed('an intake failed'),
-  });
-  const head = watchHead({
-    store: stores.sequence,
-    clock,
-    startSize: (await log.ledger.head()).size,
-    grown: (entries, size) => {
-      metrics.logSize.set(size);
-      reconsideration.about(dossiers.forget(entries));
-    },
-    failed: failed('reading the head of the ledger failed'),
-  });
-  wake = head.wake;
+  const site: Site = { stores, configuration, ...tools, metrics, failed };
+  const { database } = stores.postgres;
+  const history = await openHistory(site);
+  const tables = openTables(stores);
+  const rooms = await openRooms(site, history, tables);
+  const { arrivals, policies, reconsideration, head, producers } = rooms;
   const listening = listen(database, [
     { channel: headChannel, hear: head.wake },
     { channel: jobChannel, hear: arrivals.wake },
   ]);
-  metrics.logSize.set((await log.ledger.head()).size);
   return {
     configuration,
-    clock,
     stores,
-    log,
-    trust,
-    writer,
-    policies,
-    catalog,
-    settings,
-    tokens: openTokens(database),
-    people: openPeople(database),
-    decisionStore,
-    dossiers,
-    decisions,
-    arrivals,
-    head,
     metrics,
+    clock: tools.clock,
+    ...history,
+    ...tables,
+    ...rooms,
     fatal: fatal.promise,
     systemEntries: (predicateType) => findSystemEntries(database, predicateType),
     newestOf: (namespace, predicateType) => findNewestEntry(database, namespace, predicateType),
@@ -214,10 +120,146 @@ export async function openHouse(
       await reconsideration.close();
       await head.close();
       await listening.close();
-      await table[Symbol.asyncDispose]();
-      await log.close();
+      await producers[Symbol.asyncDispose]();
+      await history.log.close();
     },
   };
+}
+
+/** The log and who may write what into it. */
+async function openHistory({ stores, configuration, clock, failed }: Site) {
+  const heard = new EventEmitter<{ committed: [] }>();
+  const log = await openLedger(stores, {
+    origin: configuration.origin,
+    clock,
+    committed: () => heard.emit('committed'),
+    failed: failed('publishing the log failed'),
+  });
+  const trustRoots = () => findSystemEntries(stores.postgres.database, predicateTypes.trustRoot);
+  const trust = await openTrustRoot(
+    { store: stores.sequence, sequencer: log.sequencer, keys: stores.keys, clock, trustRoots },
+    configuration.origin,
+  );
+  return { log, trust, heard };
+}
+
+function openTables({ postgres: { database } }: Stores) {
+  return {
+    catalog: openCatalog(database),
+    settings: openSettings(database),
+    tokens: openTokens(database),
+    people: openPeople(database),
+    decisionStore: openDecisionStore(database),
+    jobs: openJobs(database),
+  };
+}
+
+type History = Awaited<ReturnType<typeof openHistory>>;
+type Tables = ReturnType<typeof openTables>;
+
+/** Dossiers, policy, decisions and arrivals: the parts that call each other while the house runs. */
+async function openRooms(site: Site, history: History, tables: Tables) {
+  const { stores, configuration, clock, metrics, failed } = site;
+  const { log, trust } = history;
+  const { catalog, settings, decisionStore, jobs } = tables;
+  const dossiers: Dossiers = openDossiers({
+    catalog,
+    ledger: log.ledger,
+    trust: () => trust.trust,
+    tierOf: async ({ namespace, repository }) =>
+      (await settings.tierOf(namespace, repository)) ?? configuration.tier,
+    references: (snapshot) => arrivals.references(snapshot),
+  });
+  // Own writes are told at once and again by the watch; forgetting twice is harmless, forgetting late is not.
+  const writer = openLedgerWriter(log.ledger, (entries) => dossiers.forget(entries));
+  const policies = await openPolicyFolder(site, writer, () => reconsideration.everything());
+  const decisions: DecisionBook = openDecisions({
+    dossiers,
+    store: decisionStore,
+    policy: policies.current,
+    trust: () => trust.trust,
+    clock,
+    ledgerAge: () => head.ledgerAge(),
+    artifactOf: (listing) => arrivals.artifactOf(listing),
+    write: (namespace, statements) => writer.write(namespace, statements, stores.keys.decisions),
+    verifierId: () => `urn:weighbridge:verifier:${configuration.origin}`,
+    counted: ({ verdict, question: { action } }) => metrics.decisions.inc({ verdict, action }),
+  });
+  const reconsideration: Reconsideration = openReconsideration({
+    decisions,
+    settings,
+    catalog,
+    store: decisionStore,
+    failed: failed('reconsidering failed'),
+  });
+  const producers = openProducers();
+  const arrivals: Arrivals = openArrivals({
+    configuration,
+    clock,
+    catalog,
+    jobs,
+    blobs: stores.blobs,
+    ledger: log.ledger,
+    table: producers,
+    upstream: openHub({ upstream: configuration.upstream, token: configuration['upstream-token'] }),
+    write: async (namespace, statements) =>
+      void (await writer.write(namespace, statements, stores.keys.evidence)),
+    arrived: (namespace, artifact) => dossiers.forgetArtifact(namespace, artifact),
+    took: (seconds) => metrics.intakes.observe(seconds),
+    failed: failed('an intake failed'),
+  });
+  const head = await openHeadWatch(site, history, (entries) =>
+    reconsideration.about(dossiers.forget(entries)),
+  );
+  return { dossiers, writer, policies, decisions, reconsideration, producers, arrivals, head };
+}
+
+async function openPolicyFolder(site: Site, writer: LedgerWriter, changed: () => void): Promise<Policies> {
+  const { stores, configuration, clock, logger, metrics, failed } = site;
+  const report = ({ digest, problems }: CompiledPolicySet): void => {
+    metrics.policyFaults.set(problems.length);
+    for (const problem of problems) logger.error({ problem }, 'a policy does not compile and denies');
+    logger.info({ policyDigest: digest }, 'policy in force');
+  };
+  const inForce = async (): Promise<string | undefined> => {
+    const entries = await findSystemEntries(stores.postgres.database, predicateTypes.policy);
+    return policyOf(entries.at(-1)?.statement.predicate);
+  };
+  const policies = await openPolicies({
+    directory: policiesDirectory(configuration),
+    blobs: stores.blobs,
+    clock,
+    write: async (statement) => void (await writer.write(systemNamespace, [statement], stores.keys.evidence)),
+    inForce,
+    changed: (set) => {
+      report(set);
+      changed();
+    },
+    failed: failed('reading the policies failed'),
+  });
+  report(policies.current());
+  return policies;
+}
+
+async function openHeadWatch(
+  { stores, clock, metrics, failed }: Site,
+  { log, heard }: History,
+  told: (entries: readonly LoggedEvidence[]) => void,
+): Promise<HeadWatch> {
+  const { size } = await log.ledger.head();
+  metrics.logSize.set(size);
+  const head = watchHead({
+    store: stores.sequence,
+    clock,
+    startSize: size,
+    grown: (entries, grownTo) => {
+      metrics.logSize.set(grownTo);
+      told(entries);
+    },
+    failed: failed('reading the head of the ledger failed'),
+  });
+  heard.on('committed', head.wake);
+  return head;
 }
 
 function policyOf(predicate: unknown): string | undefined {

@@ -1,3 +1,5 @@
+import { appendFileSync } from 'node:fs';
+
 /**
  * Every place where durable state is written, by a stable name. Whoever adds a write adds its site here (sorted);
  * `test/fault` enumerates the list and kills the process before and after each. A site is one write whose order to
@@ -59,6 +61,8 @@ export function parseFaultAt(text: string): InjectedFault {
 const environmentFault = process.env['WEIGHBRIDGE_FAULT_AT'];
 let injected = environmentFault === undefined ? undefined : parseFaultAt(environmentFault);
 let passings = 0;
+/** Test hook: a file that gets one line `<site> <moment>` per passing, and `killed <site> <moment> <pid>` before the kill. */
+const tracePath = process.env['WEIGHBRIDGE_FAULT_TRACE'];
 
 /** Test hook: arms (or, with undefined, disarms) one fault in this process and counts passings from now. */
 export function injectFault(fault: InjectedFault | undefined): void {
@@ -71,12 +75,13 @@ export function injectFault(fault: InjectedFault | undefined): void {
  * comparison with undefined.
  */
 export function faultPoint(site: FaultSite, moment: FaultMoment = 'before'): void {
+  if (tracePath !== undefined) appendFileSync(tracePath, `${site} ${moment}\n`);
   if (injected !== undefined) pass(injected, site, moment);
 }
 
 /** Runs one durable write between its two fault points. */
 export async function durably<T>(site: FaultSite, write: () => Promise<T>): Promise<T> {
-  if (injected === undefined) return write();
+  if (injected === undefined && tracePath === undefined) return write();
   faultPoint(site, 'before');
   const result = await write();
   faultPoint(site, 'after');
@@ -87,6 +92,9 @@ function pass(fault: InjectedFault, site: FaultSite, moment: FaultMoment): void 
   if (fault.site !== site || fault.moment !== moment) return;
   passings += 1;
   if (passings !== fault.passing) return;
-  if (fault.action === 'kill') process.kill(process.pid, 'SIGKILL');
+  if (fault.action === 'kill') {
+    if (tracePath !== undefined) appendFileSync(tracePath, `killed ${site} ${moment} ${process.pid}\n`);
+    process.kill(process.pid, 'SIGKILL');
+  }
   throw Object.assign(new Error(`injected fault ${moment} ${site}`), { code: 'EIO' });
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BlobDescriptor, BlobStore } from '#artifact/blob-store.ts';
 import { Fault } from '#lib/fault.ts';
 import type { HttpResponse } from '#lib/http-client.ts';
-import type { HubAccess, HubSource } from './hub.ts';
+import type { HubAccess, HubSource } from './hub-values.ts';
 import { expectStatus, get, mayRetry, pauseBefore, upstreamUrl } from './request.ts';
 
 /** Reconnects without a byte of progress between them before a download is given up. */

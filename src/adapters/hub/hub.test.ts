@@ -6,7 +6,8 @@ import { Redacted } from '#lib/redacted.ts';
 import { openLoopbackHub, type LoopbackHub } from '../../../test/support/hub/hub.ts';
 import type { Lie } from '../../../test/support/hub/state.ts';
 import { memoryBlobs } from '../../../test/support/memory-blobs.ts';
-import { openHub, type Hub, type HubSource } from './hub.ts';
+import type { HubSource } from './hub-values.ts';
+import { openHub, type Hub } from './hub.ts';
 
 const big = Buffer.alloc(400_000, 'large file ');
 const small = Buffer.from('{"small":true}');

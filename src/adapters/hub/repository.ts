@@ -1,6 +1,6 @@
 import { Fault } from '#lib/fault.ts';
 import { isJsonObject, type JsonValue } from '#lib/json.ts';
-import type { HubCard, HubRef, HubRefs } from './hub.ts';
+import type { HubCard, HubRef, HubRefs } from './hub-values.ts';
 
 const commitPattern = /^[0-9a-f]{40}$/;
 const maximumTags = 500;

@@ -4,7 +4,7 @@ import { Fault } from '#lib/fault.ts';
 import { httpGet, readBounded, type HttpResponse } from '#lib/http-client.ts';
 import { parseJson, type JsonValue } from '#lib/json.ts';
 import { limits } from '#lib/limits.ts';
-import type { HubAccess } from './hub.ts';
+import type { HubAccess } from './hub-values.ts';
 
 /** Tries of one request, the first included. */
 const attempts = 4;

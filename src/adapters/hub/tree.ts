@@ -4,7 +4,7 @@ import { Fault } from '#lib/fault.ts';
 import { isJsonObject, type JsonValue } from '#lib/json.ts';
 import { limits } from '#lib/limits.ts';
 import { compareCodePoints, parsePathName } from '#lib/path-name.ts';
-import type { HubAccess, HubFile } from './hub.ts';
+import type { HubAccess, HubFile } from './hub-values.ts';
 import { apiPath, getJson, upstreamUrl } from './request.ts';
 
 /** Files and directories together; a directory needs at least one file, so twice the files is generous. */

@@ -18,6 +18,8 @@ export interface DecisionStore {
   /** The newest decision about exactly this question. */
   find(question: Question): Promise<KeptDecision | undefined>;
   save(kept: KeptDecision): Promise<void>;
+  /** Was exactly this question ever answered with anything but a deny? */
+  wasAllowed(question: Question): Promise<boolean>;
   /** The newest per question about an artifact, in log order. */
   list(namespace: string, artifact: Digest): Promise<readonly KeptDecision[]>;
   /** All decisions of the namespace, newest first; `before` is the log index of the last one shown. */
@@ -39,6 +41,15 @@ export function openDecisionStore(database: Database): DecisionStore {
         values: [question.namespace, questionBytes(question)],
       });
       return row === undefined ? undefined : parseKept(row);
+    },
+    wasAllowed: async (question) => {
+      const rows = await database.ask(question.namespace, {
+        name: 'decision-was-allowed',
+        text: `SELECT 1 FROM weighbridge.decision WHERE namespace = $1 AND question_digest = $2
+          AND verdict <> 'deny' LIMIT 1`,
+        values: [question.namespace, questionBytes(question)],
+      });
+      return rows.length > 0;
     },
     save: async ({ decision, logIndex, envelopeDigest }) => {
       const { question } = decision;

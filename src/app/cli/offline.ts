@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { parseDigest } from '#artifact/digest.ts';
-import { recheckBundle } from '#gates/offline/recheck.ts';
+import { gates } from '#gates/gates.ts';
 import { Fault } from '#lib/fault.ts';
 import { encodeJcsText } from '#lib/jcs.ts';
 import { limits } from '#lib/limits.ts';
@@ -30,7 +30,7 @@ export async function recheckOffline(
   }
   const pin = input.flags.get('trust');
   const expected = pin === undefined ? undefined : parseDigest(pin);
-  const recheck = recheckBundle(await readBundle(path), expected);
+  const recheck = gates.offline.open(await readBundle(path), expected);
   const { decision, reproduced, reasons, fingerprint, selfAsserted } = recheck;
   if (format === 'json') {
     await print(

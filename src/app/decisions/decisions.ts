@@ -23,6 +23,8 @@ export interface KeptDecision {
 export interface DecisionStore {
   find(question: Question): Promise<KeptDecision | undefined>;
   save(kept: KeptDecision): Promise<void>;
+  /** Was exactly this question ever answered with anything but a deny? */
+  wasAllowed(question: Question): Promise<boolean>;
   /** Newest per question, for these artifacts. */
   list(namespace: string, artifact: Digest): Promise<readonly KeptDecision[]>;
 }
@@ -47,7 +49,6 @@ export interface DecisionBook extends Decisions {
   asked(question: Question): Promise<{ readonly kept: KeptDecision; readonly dossier: Dossier }>;
   /** Runs every kept question about the artifact again; keeps what came out differently. */
   reconsider(namespace: string, artifact: Digest): Promise<void>;
-  forget(): void;
 }
 
 interface Remembered {
@@ -66,61 +67,30 @@ const remembered = 20_000;
  */
 export function openDecisions(ports: DecisionPorts): DecisionBook {
   const memory = new Map<string, Remembered>();
-
-  const rule = async (question: Question): Promise<{ readonly remembered: Remembered }> => {
+  const rule = async (question: Question): Promise<Remembered> => {
     const name = JSON.stringify(question);
-    const policy = ports.policy();
     const dossier = await ports.dossiers.open(question.namespace, question.artifact);
-    if (dossier === undefined)
+    if (dossier === undefined) {
       throw new Fault('resource.unknown', `the namespace does not hold \`${question.artifact}\``);
-    const trustDigest = ports.trust().digest;
-    const last = memory.get(name);
-    if (
-      last?.dossier === dossier &&
-      last.policyDigest === policy.digest &&
-      last.trustDigest === trustDigest &&
-      holds(last.kept.decision, ports.clock)
-    ) {
-      return { remembered: last };
     }
-    const decision = decide({
-      policy,
-      question,
-      subject: dossier.subject,
-      evidence: dossier.evidence,
-      at: instantOf(ports.clock, dossier),
-      trustDigest,
-      checkpoint: { size: dossier.head.size, rootHash: dossier.head.rootHash },
-    });
-    ports.counted(decision);
-    const earlier = await ports.store.find(question);
-    const kept =
-      earlier !== undefined && sameOutcome(earlier.decision, decision) && holds(earlier.decision, ports.clock)
-        ? earlier
-        : await keep(ports, dossier, decision);
-    const now: Remembered = {
-      dossier,
-      policyDigest: policy.digest,
-      trustDigest,
-      kept,
-      withdrawn: isWithdrawn(decision, dossier, earlier, last),
-    };
+    const last = memory.get(name);
+    if (last !== undefined && stillHolds(ports, last, dossier)) return last;
+    const ruled = await takeDecision(ports, question, dossier);
     if (memory.size >= remembered) memory.delete(memory.keys().next().value ?? '');
-    memory.set(name, now);
-    return { remembered: now };
+    memory.set(name, ruled);
+    return ruled;
   };
-
   const ask = async (question: Question): Promise<Ruling> => {
     try {
-      if (ports.ledgerAge().stale)
+      if (ports.ledgerAge().stale) {
         throw new Fault('ledger.unavailable', 'the ledger was not read for more than 10 seconds');
-      const { remembered: found } = await rule(question);
-      return { decision: found.kept.decision, withdrawn: found.withdrawn };
+      }
+      const { kept, withdrawn } = await rule(question);
+      return { decision: kept.decision, withdrawn };
     } catch (error) {
       return { decision: failedDecision(ports, question, toFault(error)), withdrawn: false };
     }
   };
-
   return {
     ask,
     standing: async (listing: Listing, principal: Principal) => {
@@ -131,15 +101,44 @@ export function openDecisions(ports: DecisionPorts): DecisionBook {
       const ruling = await ask(wholeQuestion(artifact, listing.namespace, principal));
       return ruling.decision.verdict === 'deny' ? { ...ruling, withdrawn: true } : undefined;
     },
-    asked: async (question) => {
-      const { remembered: found } = await rule(question);
-      return { kept: found.kept, dossier: found.dossier };
-    },
+    asked: rule,
     reconsider: async (namespace, artifact) => {
       for (const { decision } of await ports.store.list(namespace, artifact)) await rule(decision.question);
     },
-    forget: () => memory.clear(),
   };
+}
+
+function stillHolds(ports: DecisionPorts, last: Remembered, dossier: Dossier): boolean {
+  return (
+    last.dossier === dossier &&
+    last.policyDigest === ports.policy().digest &&
+    last.trustDigest === ports.trust().digest &&
+    holds(last.kept.decision, ports.clock)
+  );
+}
+
+/** Decides, and keeps the outcome where it differs from the one that is kept. */
+async function takeDecision(ports: DecisionPorts, question: Question, dossier: Dossier): Promise<Remembered> {
+  const policy = ports.policy();
+  const trustDigest = ports.trust().digest;
+  const decision = decide({
+    policy,
+    question,
+    subject: dossier.subject,
+    evidence: dossier.evidence,
+    at: instantOf(ports.clock, dossier),
+    trustDigest,
+    checkpoint: { size: dossier.head.size, rootHash: dossier.head.rootHash },
+  });
+  ports.counted(decision);
+  const earlier = await ports.store.find(question);
+  const stands =
+    earlier !== undefined && sameOutcome(earlier.decision, decision) && holds(earlier.decision, ports.clock);
+  const kept = stands ? earlier : await keep(ports, dossier, decision);
+  // Copies may be out there: the same question was once answered otherwise, or somebody revoked the artifact.
+  const withdrawn =
+    decision.verdict === 'deny' && (isRevoked(dossier) || (await ports.store.wasAllowed(question)));
+  return { dossier, policyDigest: policy.digest, trustDigest, kept, withdrawn };
 }
 
 /** Order of durable steps: the signed decision is in the ledger before the row that finds it, and both before bytes move. */
@@ -179,21 +178,6 @@ function holds(decision: Decision, clock: Clock): boolean {
 
 function isRevoked(dossier: Dossier): boolean {
   return dossier.evidence.some((entry) => entry.statement.predicateType === predicateTypes.revocation);
-}
-
-/** Copies may be out there: it was allowed once, or somebody revoked it. */
-function isWithdrawn(
-  decision: Decision,
-  dossier: Dossier,
-  earlier: KeptDecision | undefined,
-  last: Remembered | undefined,
-): boolean {
-  if (decision.verdict !== 'deny') return false;
-  return (
-    isRevoked(dossier) ||
-    last?.withdrawn === true ||
-    (earlier !== undefined && earlier.decision.verdict !== 'deny')
-  );
 }
 
 /** Failing is a deny with the error as its reason (DESIGN "Fail closed"). Not kept: it says nothing about the artifact. */

@@ -1,7 +1,6 @@
 import type { Catalog } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { DecisionBook, DecisionStore } from './decisions.ts';
-import type { Dossiers } from './dossiers.ts';
 
 /** Takes kept decisions again in the background, one artifact at a time. */
 export interface Reconsideration {
@@ -15,7 +14,6 @@ export interface Reconsideration {
 const pageSize = 200;
 
 export function openReconsideration(ports: {
-  readonly dossiers: Dossiers;
   readonly decisions: DecisionBook;
   readonly store: DecisionStore;
   readonly settings: { namespaces(): Promise<readonly string[]> };

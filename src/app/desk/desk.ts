@@ -3,7 +3,7 @@ import { makeModelSignatureStatement } from '#evidence/model-signature.ts';
 import { encodeVerifierKey } from '#evidence/log/note.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { Fault } from '#lib/fault.ts';
-import { promote } from '#gates/promote/promote.ts';
+import { gates } from '#gates/gates.ts';
 import { explain } from '#policy/explain.ts';
 import type { Caller, Desk } from '../routes/people.ts';
 import type { House } from '../wire.ts';
@@ -56,7 +56,7 @@ async function promoteFor(
   asked: { readonly artifact: Digest; readonly environment: Caller['environment'] },
 ) {
   const { arrivals, catalog, decisions, stores, writer } = house;
-  return promote(
+  return gates.promote.open(
     {
       complete: async (namespace, artifact) => {
         const [snapshot] = await catalog.findArtifact(namespace, artifact);
