@@ -21,8 +21,12 @@ export function answerFaults(app: FastifyInstance, metrics: Metrics): void {
 }
 
 export function sendFault(reply: FastifyReply, fault: Fault): FastifyReply {
-  return reply.code(fault.row.status).header('cache-control', 'no-store').send({ error: fault.toJSON() });
+  const answered = fault.code === 'internal.unexpected' ? unexpected : fault;
+  return reply.code(fault.row.status).header('cache-control', 'no-store').send({ error: answered.toJSON() });
 }
+
+/** What was not foreseen may name paths and addresses of this machine: its words go to the log only. */
+const unexpected = new Fault('internal.unexpected', 'weighbridge failed unexpectedly; its log says more');
 
 /** Fastify's own refusals of a request (schema, size, syntax) as Faults. */
 function faultOf(error: FastifyError): Fault {
