@@ -7,7 +7,7 @@ import type { Intake, Listing } from '#gates/pull/ports.ts';
 import type { Clock } from '#lib/clock.ts';
 import type { ProducerTable } from '#producers/producers.ts';
 import type { Configuration } from '../config.ts';
-import { arrive } from './arrive.ts';
+import { bring, takeSnapshot } from './arrive.ts';
 import { openFlights } from './flights.ts';
 import { encodeArrivalJob, openIntake } from './intake.ts';
 import { knownStatements } from './known.ts';
@@ -74,10 +74,10 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
   };
   const flights = openFlights({
     clock,
-    arrive: async (listing, paths) => {
-      const snapshot = await arrive(work, listing, paths, stop.signal);
+    take: (listing) => takeSnapshot(work, listing, stop.signal),
+    bring: async (snapshot, paths) => {
+      await bring(work, snapshot, { paths, signal: stop.signal });
       ports.arrived(snapshot.namespace, snapshot.artifact);
-      return snapshot;
     },
     took: ports.took,
   });

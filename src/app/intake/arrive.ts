@@ -33,22 +33,17 @@ export interface ArrivalPorts {
 const smallFilesWidth = 8;
 
 /**
- * Brings the asked-for files of a listing and everything that steers loading, and puts all evidence about them into the
+ * Brings the asked-for files of a snapshot and everything that steers loading, and puts all evidence about them into the
  * ledger. May be run again at any time: what is here already is neither fetched nor produced again.
  * If the process stops anywhere in here, the job is claimed again and goes on from what is durable.
  */
-export async function arrive(
+export async function bring(
   ports: ArrivalPorts,
-  listing: Listing,
-  paths: readonly string[],
-  signal: AbortSignal,
-): Promise<Snapshot> {
-  const snapshot =
-    (await ports.catalog.findSnapshot(listing.namespace, listing.repository, listing.commit)) ??
-    (await takeSnapshot(ports, listing, signal));
-  await fetchFiles(ports, snapshot, wantedFiles(snapshot, paths), signal);
-  await inspect(ports, snapshot, signal);
-  return snapshot;
+  snapshot: Snapshot,
+  wanted: { readonly paths: readonly string[]; readonly signal: AbortSignal },
+): Promise<void> {
+  await fetchFiles(ports, snapshot, wantedFiles(snapshot, wanted.paths), wanted.signal);
+  await inspect(ports, snapshot, wanted.signal);
 }
 
 /** A pull of one file needs that file and every file that steers loading (DESIGN §1a "Lazy snapshots"). */
@@ -57,7 +52,17 @@ export function wantedFiles(snapshot: Snapshot, paths: readonly string[]): reado
   return snapshot.files.filter((file) => asked.has(file.path) || roleOf(file.path) === 'steering');
 }
 
-async function takeSnapshot(ports: ArrivalPorts, listing: Listing, signal: AbortSignal): Promise<Snapshot> {
+/**
+ * The snapshot of a listing: as it is stored, or made. Small files lie in git itself, and only their bytes give their
+ * SHA-256, so they are fetched for the manifest; large ones count with the SHA-256 that upstream declares.
+ */
+export async function takeSnapshot(
+  ports: ArrivalPorts,
+  listing: Listing,
+  signal: AbortSignal,
+): Promise<Snapshot> {
+  const stored = await ports.catalog.findSnapshot(listing.namespace, listing.repository, listing.commit);
+  if (stored !== undefined) return stored;
   const digests = new Map<string, Digest>();
   const small = listing.files.filter((file) => file.lfsDigest === undefined);
   await forEachBounded(small, smallFilesWidth, async (file) => {

@@ -9,16 +9,27 @@ import { listingName } from './listings.ts';
 /** How long a failed arrival is answered from memory before it is tried again. */
 const failureKeptMs = 5_000;
 const keptFlights = 5_000;
+/** After this long a settled commit is looked at again, so that evidence that has grown old is made anew. */
+const settledForMs = 24 * 3600 * 1000;
+
+interface Failure {
+  readonly fault: Fault;
+  readonly atMs: number;
+}
 
 interface Flight {
   readonly startedAtMs: number;
   snapshot: Snapshot | undefined;
-  /** Paths whose files and evidence are settled; what steers loading always is once `snapshot` is set. */
-  readonly ready: Set<string>;
+  /** When each path was settled; what steers loading always is once any path (or `noPath`) is. */
+  readonly ready: Map<string, number>;
+  /** Why each path is not; under `noPath` what failed for the commit as a whole. */
+  readonly failures: Map<string, Failure>;
   wanted: Set<string>;
   running: Promise<void> | undefined;
-  failure: { readonly fault: Fault; readonly atMs: number } | undefined;
 }
+
+/** Stands for the commit itself: no path is empty. */
+const noPath = '';
 
 /** The arrivals under way and settled in this process: one at a time per commit, whoever asks. */
 export interface Flights {
@@ -32,7 +43,10 @@ export interface Flights {
 
 export interface FlightPorts {
   readonly clock: Clock;
-  readonly arrive: (listing: Listing, paths: readonly string[]) => Promise<Snapshot>;
+  /** The manifest and its observation. */
+  readonly take: (listing: Listing) => Promise<Snapshot>;
+  /** Bytes of and evidence about these paths and everything that steers loading. */
+  readonly bring: (snapshot: Snapshot, paths: readonly string[]) => Promise<void>;
   readonly took: (seconds: number) => void;
 }
 
@@ -42,7 +56,6 @@ function nameOf(listing: Listing): string {
 
 export function openFlights(ports: FlightPorts): Flights {
   const flights = new Map<string, Flight>();
-
   const flightOf = (listing: Listing): Flight => {
     const name = nameOf(listing);
     const known = flights.get(name);
@@ -51,60 +64,100 @@ export function openFlights(ports: FlightPorts): Flights {
     const flight: Flight = {
       startedAtMs: ports.clock.now(),
       snapshot: undefined,
-      ready: new Set(),
+      ready: new Map(),
+      failures: new Map(),
       wanted: new Set(),
       running: undefined,
-      failure: undefined,
     };
     flights.set(name, flight);
     return flight;
   };
-  const run = async (listing: Listing, flight: Flight): Promise<void> => {
-    const begun = ports.clock.now();
-    const paths = [...flight.wanted];
-    flight.wanted = new Set();
-    try {
-      const snapshot = await ports.arrive(listing, paths);
-      flight.failure = undefined;
-      flight.snapshot = snapshot;
-      for (const path of paths) flight.ready.add(path);
-    } catch (error) {
-      flight.failure = { fault: toFault(error), atMs: ports.clock.now() };
-    }
-    ports.took((ports.clock.now() - begun) / 1000);
-  };
   /** Starts the next round where none runs; a round takes everything that was wanted up to its start. */
   const advance = (listing: Listing, flight: Flight): Promise<void> => {
-    flight.running ??= run(listing, flight).finally(() => {
+    flight.running ??= runRound(ports, listing, flight).finally(() => {
       flight.running = undefined;
     });
     return flight.running;
-  };
-  const stateOf = (flight: Flight, paths: readonly string[]): Arrival | undefined => {
-    if (flight.snapshot !== undefined && paths.every((path) => flight.ready.has(path)))
-      return arrived(flight.snapshot, paths);
-    if (flight.failure !== undefined && ports.clock.now() - flight.failure.atMs < failureKeptMs) {
-      return { kind: 'failed', fault: flight.failure.fault };
-    }
-    return undefined;
   };
   return {
     join: async (listing, paths) => {
       const flight = flightOf(listing);
       for (;;) {
-        const state = stateOf(flight, paths);
+        const state = stateOf(ports.clock, flight, paths);
         if (state !== undefined) return state;
-        for (const path of paths) if (!flight.ready.has(path)) flight.wanted.add(path);
+        for (const path of [noPath, ...paths]) flight.wanted.add(path);
         await advance(listing, flight);
       }
     },
     look: (listing, paths) => {
       const flight = flights.get(nameOf(listing));
       if (flight === undefined) return undefined;
-      return stateOf(flight, paths) ?? { kind: 'pending', since: flight.startedAtMs, retryAfterSeconds: 2 };
+      const pending: Arrival = { kind: 'pending', since: flight.startedAtMs, retryAfterSeconds: 2 };
+      return stateOf(ports.clock, flight, paths) ?? pending;
     },
     snapshotOf: (listing) => flights.get(nameOf(listing))?.snapshot,
   };
+}
+
+function stateOf(clock: Clock, flight: Flight, paths: readonly string[]): Arrival | undefined {
+  const nowMs = clock.now();
+  const needed = [noPath, ...paths];
+  for (const path of needed) {
+    const failure = flight.failures.get(path);
+    if (failure !== undefined && nowMs - failure.atMs < failureKeptMs)
+      return { kind: 'failed', fault: failure.fault };
+  }
+  const settled = needed.every((path) => nowMs - (flight.ready.get(path) ?? -Infinity) < settledForMs);
+  return flight.snapshot !== undefined && settled ? arrived(flight.snapshot, paths) : undefined;
+}
+
+async function runRound(ports: FlightPorts, listing: Listing, flight: Flight): Promise<void> {
+  const begunMs = ports.clock.now();
+  const paths = [...flight.wanted].filter((path) => path !== noPath);
+  flight.wanted = new Set();
+  const fail = (path: string, error: unknown): void => {
+    flight.failures.set(path, { fault: toFault(error), atMs: ports.clock.now() });
+  };
+  const settle = (settled: readonly string[]): void => {
+    for (const path of [noPath, ...settled]) {
+      flight.failures.delete(path);
+      flight.ready.set(path, begunMs);
+    }
+  };
+  try {
+    const snapshot = await ports.take(listing);
+    flight.snapshot = snapshot;
+    await bringAll(ports, { snapshot, paths }, settle, fail);
+  } catch (error) {
+    fail(noPath, error);
+  }
+  ports.took((ports.clock.now() - begunMs) / 1000);
+}
+
+/** All paths together; where that fails, one by one, so that one bad file does not refuse its neighbours. */
+async function bringAll(
+  ports: FlightPorts,
+  { snapshot, paths }: { readonly snapshot: Snapshot; readonly paths: readonly string[] },
+  settle: (paths: readonly string[]) => void,
+  fail: (path: string, error: unknown) => void,
+): Promise<void> {
+  try {
+    await ports.bring(snapshot, paths);
+    return settle(paths);
+  } catch (error) {
+    if (paths.length === 0) throw error;
+    if (paths.length === 1) return fail(paths[0] ?? noPath, error);
+  }
+  await ports.bring(snapshot, []);
+  settle([]);
+  for (const path of paths) {
+    try {
+      await ports.bring(snapshot, [path]);
+      settle([path]);
+    } catch (error) {
+      fail(path, error);
+    }
+  }
 }
 
 function forgetIdle(flights: Map<string, Flight>): void {
