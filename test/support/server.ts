@@ -41,8 +41,12 @@ export async function startTestServer(options: ServerOptions): Promise<TestServe
     [
       launcher,
       'serve',
-      ...['--data', data, '--listen', '127.0.0.1:0', '--console-listen', '127.0.0.1:0'],
-      ...['--upstream', options.upstream.href, '--log-level', 'info', '--reference-ttl', '0'],
+      `--data=${data}`,
+      '--listen=127.0.0.1:0',
+      '--console-listen=127.0.0.1:0',
+      `--upstream=${options.upstream.href}`,
+      '--log-level=info',
+      '--reference-ttl=0',
       ...(options.flags ?? []),
     ],
     {
@@ -55,7 +59,11 @@ export async function startTestServer(options: ServerOptions): Promise<TestServe
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const exited = new Promise<number | null>((resolve) => child.on('exit', (code) => resolve(code)));
-  const banner = await waitFor(() => /export HF_ENDPOINT=(\S+)/.exec(output)?.[1], exited, () => output);
+  const banner = await waitFor(
+    () => /export HF_ENDPOINT=(\S+)/.exec(output)?.[1],
+    exited,
+    () => output,
+  );
   return {
     data,
     clients: banner,
@@ -113,7 +121,11 @@ export interface CommandResult {
 export async function runProgram(
   program: string,
   words: readonly string[],
-  options: { readonly environment?: Readonly<Record<string, string>>; readonly directory?: string; readonly timeoutMs?: number } = {},
+  options: {
+    readonly environment?: Readonly<Record<string, string>>;
+    readonly directory?: string;
+    readonly timeoutMs?: number;
+  } = {},
 ): Promise<CommandResult> {
   const child = spawn(program, words, {
     cwd: options.directory ?? root,
@@ -133,7 +145,10 @@ export async function runProgram(
 }
 
 /** `weighbridge …` as a person would run it. */
-export function runWeighbridge(words: readonly string[], options: Parameters<typeof runProgram>[2] = {}): Promise<CommandResult> {
+export function runWeighbridge(
+  words: readonly string[],
+  options: Parameters<typeof runProgram>[2] = {},
+): Promise<CommandResult> {
   return runProgram(process.execPath, [launcher, ...words], options);
 }
 

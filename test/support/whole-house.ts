@@ -9,7 +9,11 @@ export interface WholeHouse extends AsyncDisposable {
   readonly hub: LoopbackHub;
   readonly server: TestServer;
   /** A call of `/wb/v1` with the administrator's token. */
-  call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<{ readonly status: number; readonly body: unknown }>;
+  call(
+    method: 'GET' | 'POST',
+    path: string,
+    body?: unknown,
+  ): Promise<{ readonly status: number; readonly body: unknown }>;
   /** Digest of the artifact that a repository's commit became. */
   artifactOf(id: string, commit: string): Promise<string>;
 }
@@ -20,7 +24,10 @@ export async function openWholeHouse(options: Partial<ServerOptions> = {}): Prom
   const call: WholeHouse['call'] = async (method, path, body) => {
     const answer = await fetch(`${server.console}${path}`, {
       method,
-      headers: { authorization: `Bearer ${server.token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        authorization: `Bearer ${server.token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     return { status: answer.status, body: await answer.json() };

@@ -53,11 +53,6 @@ export function buildBom(artifact: Digest, files: readonly BomFile[], source: Bo
   return { ...body, serialNumber: `urn:uuid:${uuidOf(body)}` };
 }
 
-/** The bytes that are signed or written to a file: RFC 8785. */
-export function encodeBom(bom: Bom): Uint8Array<ArrayBuffer> {
-  return encodeJcs(bom);
-}
-
 /** UUID version 8 (RFC 9562 §5.8) of the SHA-256 over the canonical document without its serial number. */
 function uuidOf(body: Bom): string {
   const bytes = createHash('sha256').update(encodeJcs(body)).digest().subarray(0, 16);
