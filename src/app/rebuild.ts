@@ -43,30 +43,34 @@ export interface Rebuilt {
   readonly decisions: number;
 }
 
-const chunk = 1_000;
+/** Fills tables from entries in log order. What was filled in before stays as it is. */
+export interface TableRebuild {
+  add(entries: readonly SequencedEntry[]): Promise<void>;
+  counts(): Rebuilt;
+}
 
 /**
- * Fills the tables that decisions read from the log that `reindex` has put back: snapshots and references from `observed`
+ * The tables that decisions read, from the log that `reindex` puts back: snapshots and references from `observed`
  * statements, decisions from their VSAs. A blob is linked in a namespace only where the log shows that its bytes had
  * arrived there: it lies in git itself and was fetched for the manifest, or it was scanned in that namespace.
  */
-export async function rebuildTables(stores: Stores, progress: (entries: number) => void): Promise<Rebuilt> {
+export function openTableRebuild(stores: Stores): TableRebuild {
   const tables: Tables = {
     blobs: stores.blobs,
     catalog: openCatalog(stores.postgres.database),
     decisions: openDecisionStore(stores.postgres.database),
   };
   const counts = { entries: 0, snapshots: 0, decisions: 0 };
-  const size = (await stores.sequence.readHead())?.size ?? 0;
-  for (let start = 0; start < size; start += chunk) {
-    for (const entry of await stores.sequence.readEntries(start, Math.min(size, start + chunk))) {
-      const made = await rebuildEntry(tables, entry);
-      counts.entries += 1;
-      if (made !== undefined) counts[made] += 1;
-    }
-    progress(counts.entries);
-  }
-  return counts;
+  return {
+    add: async (entries) => {
+      for (const entry of entries) {
+        const made = await rebuildEntry(tables, entry);
+        counts.entries += 1;
+        if (made !== undefined) counts[made] += 1;
+      }
+    },
+    counts: () => ({ ...counts }),
+  };
 }
 
 interface Tables {

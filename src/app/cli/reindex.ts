@@ -2,7 +2,7 @@ import { makeLogIdentity } from '#evidence/log/checkpoint.ts';
 import { reindex as reindexLog } from '#evidence/log/reindex.ts';
 import { openLogDirectory } from '#adapters/filesystem/log-files.ts';
 import { readConfiguration } from '../config.ts';
-import { rebuildTables } from '../rebuild.ts';
+import { openTableRebuild } from '../rebuild.ts';
 import { refuseSecondServer } from '../running.ts';
 import { openStores } from '../stores.ts';
 import { outputFormat, outputOption, print } from './command.ts';
@@ -31,12 +31,12 @@ export const reindex: Command = {
       };
       const log = makeLogIdentity(configuration.origin, stores.keys.log.publicKeyPem);
       const published = { files: openLogDirectory(stores.logDirectory), blobs: stores.blobs, log };
+      const tables = openTableRebuild(stores);
       const head = await reindexLog(published, stores.sequence, {
+        derive: tables.add,
         progress: (entries, size) => progress(`log entries ${entries} of ${size}`),
       });
-      const rebuilt = await rebuildTables(stores, (entries) =>
-        progress(`tables from entry ${entries} of ${head.size}`),
-      );
+      const rebuilt = tables.counts();
       progress('');
       const answer = { ...rebuilt, rootHash: head.rootHash };
       const text = `rebuilt ${rebuilt.entries} entries, ${rebuilt.snapshots} snapshots, ${rebuilt.decisions} decisions; root hash ${head.rootHash}\n`;

@@ -263,7 +263,7 @@ test('reindex believes nothing', async () => {
     ['proof.invalid', (log) => log.files.bytes.clear()],
     ['proof.invalid', (log) => log.files.bytes.delete(tilePath('entries', 0, 4))],
     [
-      'envelope.invalid',
+      'proof.invalid',
       (log) => log.files.bytes.set(tilePath('entries', 0, 4), Buffer.from('000100'.repeat(4), 'hex')),
     ],
     ['note.invalid', (log) => log.files.bytes.set('checkpoint', Buffer.from('x'))],

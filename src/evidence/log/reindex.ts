@@ -21,13 +21,18 @@ export interface PublishedLog {
 }
 
 export interface ReindexOptions {
+  /**
+   * Fills whatever else is derived from the entries; called with each batch before the head is written, so that a store
+   * that has a head is a whole one. It runs again from the first entry after a reindex that was cut short.
+   */
+  readonly derive?: (entries: readonly SequencedEntry[]) => Promise<void>;
   /** Called after each batch that was inserted, in the same transaction; for progress. */
   readonly progress?: (entries: number, size: number) => void;
 }
 
 /**
  * Rebuilds the database's log from tiles and blobs: every entry with the index, bytes and namespace it had, and the
- * identical head. All in one transaction: a failure leaves the store empty. Nothing is believed: the checkpoint must
+ * identical head. All in one transaction, the head last: a failure leaves the store without a log. Nothing is believed: the checkpoint must
  * be signed by this log, the leaves must give its root, every envelope must be the one its leaf commits to. Faults
  * `ledger.diverged` where the store is not empty, `proof.invalid`, `note.invalid`, `blob.missing`, `blob.corrupt`.
  */
@@ -43,6 +48,12 @@ export async function reindex(
       hint: 'the log directory must hold `checkpoint` and `tile/`',
     });
   }
+  await assertRoot(files, head);
+  if (options.derive !== undefined && (await store.readHead()) === undefined) {
+    for await (const entries of readLog(published, head.size)) await options.derive(entries);
+  }
+  // Stopping here: the store has no head, a server refuses to start on it beside a published log, and the next reindex
+  // finds what `derive` wrote. After the commit everything is there.
   return store.withHead(async (existing, transaction) => {
     if (existing !== undefined) {
       throw new Fault('ledger.diverged', 'the database already has a log', {
@@ -58,13 +69,29 @@ export async function reindex(
       ));
       options.progress?.(edge.size, head.size);
     }
-    // Before the head is written nothing is visible; a log whose leaves are not the signed ones never becomes a head.
-    if (encodeBase64(edgeRoot(edge)) !== head.rootHash) {
-      throw new Fault('proof.invalid', 'the entry tiles do not give the root that the checkpoint signs');
-    }
+    // The tiles were read again: a log whose leaves are not the signed ones never becomes a head.
+    if (encodeBase64(edgeRoot(edge)) !== head.rootHash) throw otherRoot();
     await transaction.writeHead({ ...head, frontier: frontierOf(edge).hashes });
     return head;
   });
+}
+
+/** Before anything is derived: the leaves, 65 bytes each, are the ones that the checkpoint signs. */
+async function assertRoot(files: LogFiles, head: LogHead): Promise<void> {
+  let edge = emptyEdge;
+  while (edge.size < head.size) ({ edge } = growTiles(edge, await readLeaves(files, edge.size, head.size)));
+  if (encodeBase64(edgeRoot(edge)) !== head.rootHash) throw otherRoot();
+}
+
+function otherRoot(): Fault {
+  return new Fault('proof.invalid', 'the entry tiles do not give the root that the checkpoint signs');
+}
+
+/** The leaves of one entry tile of a log of `size` entries. */
+async function readLeaves(files: LogFiles, start: number, size: number): Promise<readonly Uint8Array[]> {
+  const leaves = await readEntryTile(files, start / tileWidth, Math.min(tileWidth, size - start));
+  if (leaves !== undefined) return leaves;
+  throw new Fault('proof.invalid', `the entry tile of the leaves from ${start} is missing or cut off`);
 }
 
 /** The entries of the first `size` leaves in batches of one entry tile, each checked against its leaf. */
@@ -73,10 +100,7 @@ export async function* readLog(
   size: number,
 ): AsyncIterable<readonly SequencedEntry[]> {
   for (let start = 0; start < size; start += tileWidth) {
-    const leaves = await readEntryTile(files, start / tileWidth, Math.min(tileWidth, size - start));
-    if (leaves === undefined) {
-      throw new Fault('proof.invalid', `the entry tile of the leaves from ${start} is missing or cut off`);
-    }
+    const leaves = await readLeaves(files, start, size);
     const entries: SequencedEntry[] = [];
     for (const [at, leaf] of leaves.entries()) entries.push(await readEntry(blobs, start + at, leaf));
     yield entries;
