@@ -1,6 +1,6 @@
 import { openCatalog } from '#adapters/postgres/catalog.ts';
 import { openDecisionStore } from '#adapters/postgres/decisions.ts';
-import type { DecisionStore } from '#adapters/postgres/decisions.ts';
+import type { DecisionStore } from '#policy/decision-store.ts';
 import { digestOfHex } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { BlobDescriptor, BlobStore } from '#artifact/blob-store.ts';

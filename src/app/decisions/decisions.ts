@@ -9,25 +9,9 @@ import type { Decisions, Listing, Principal, Ruling } from '#gates/pull/ports.ts
 import { decide } from '#policy/decide.ts';
 import type { CompiledPolicySet } from '#policy/compile.ts';
 import type { Decision, Question } from '#policy/decision.ts';
+import type { DecisionStore, KeptDecision } from '#policy/decision-store.ts';
 import { makeDecisionStatement, sameOutcome } from '#policy/vsa.ts';
 import type { Dossier, Dossiers } from './dossiers.ts';
-
-/** A kept decision as the database has it. */
-export interface KeptDecision {
-  readonly decision: Decision;
-  readonly logIndex: number;
-  readonly envelopeDigest: Digest;
-}
-
-/** Newest kept decision per question. */
-export interface DecisionStore {
-  find(question: Question): Promise<KeptDecision | undefined>;
-  save(kept: KeptDecision): Promise<void>;
-  /** Was exactly this question ever answered with anything but a deny? */
-  wasAllowed(question: Question): Promise<boolean>;
-  /** Newest per question, for these artifacts. */
-  list(namespace: string, artifact: Digest): Promise<readonly KeptDecision[]>;
-}
 
 export interface DecisionPorts {
   readonly dossiers: Dossiers;

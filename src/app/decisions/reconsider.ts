@@ -1,6 +1,7 @@
 import type { Catalog } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
-import type { DecisionBook, DecisionStore } from './decisions.ts';
+import type { DecisionStore } from '#policy/decision-store.ts';
+import type { DecisionBook } from './decisions.ts';
 
 /** Takes kept decisions again in the background, one artifact at a time. */
 export interface Reconsideration {

@@ -5,7 +5,7 @@ import { predicateTypes } from '#evidence/predicates.ts';
 import type { VerifiedEvidence } from '#evidence/verify.ts';
 import { explain } from '#policy/explain.ts';
 import type { Dossier, Dossiers } from '../decisions/dossiers.ts';
-import type { KeptDecision } from '../decisions/decisions.ts';
+import type { KeptDecision } from '#policy/decision-store.ts';
 import type { Caller } from '../routes/people.ts';
 import type { ArtifactDetail, ArtifactRow, EvidenceRow } from '../routes/schemas.ts';
 import { newestScans, summariseScans } from './scan-view.ts';
