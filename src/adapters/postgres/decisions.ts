@@ -1,8 +1,8 @@
-import { type Digest, digestOf } from '#artifact/digest.ts';
+import { digestOf } from '#artifact/digest.ts';
 import { Fault } from '#lib/fault.ts';
 import { encodeJcs } from '#lib/jcs.ts';
 import { parseJson } from '#lib/json.ts';
-import type { Question } from '#policy/decision.ts';
+import type { Decision, Question } from '#policy/decision.ts';
 import type { DecisionStore, KeptDecision } from '#policy/decision-store.ts';
 import type { Database } from './database.ts';
 import { bytesOf, digestBytes, digestColumn, type Row, wholeOf } from './rows.ts';
