@@ -82,7 +82,7 @@ function recheckParts(
     openProven(root, parts.checkpoint, log, `trust root ${index + 1}`);
 
   const recorded = openProven(parts.decision, parts.checkpoint, log, 'the decision');
-  const verification = verifyEvidence(recorded.envelope, trust);
+  const verification = verifyEvidence(recorded.envelope, trust, { logIndex: recorded.logIndex });
   demand(verification.ok, `the decision does not count: ${reasonOf(verification)}`);
   demand(verification.issuer.role === 'decisions', 'the decision was not signed by the decision key');
   const decision = parseDecisionStatement(verification.statement);
@@ -185,7 +185,7 @@ function openEvidence(
   const { parts, log, trust, decision } = context;
   const { envelope, digest, logIndex } = openProven(entry, parts.checkpoint, log, 'evidence');
   demand(logIndex < decision.checkpoint.size, `evidence \`${digest}\` is younger than the decision`);
-  const verification = verifyEvidence(envelope, trust);
+  const verification = verifyEvidence(envelope, trust, { logIndex });
   demand(verification.ok, `evidence \`${digest}\` does not count: ${reasonOf(verification)}`);
   const { statement, issuer, namespace } = verification;
   return { envelope, envelopeDigest: digest, logIndex, namespace, statement, issuer };
