@@ -23,6 +23,8 @@ export interface OpenBlob extends ByteSource, AsyncDisposable {
   readonly digest: Digest;
   /** A local path that a worker may open read-only, where the store has one. */
   readonly localPath: string | undefined;
+  /** Reads into `target` from `offset` until it is full or the blob ends; how many bytes that were. */
+  readInto(target: Uint8Array, offset: number): Promise<number>;
   /** Bytes `start` up to, not including, `end`; the whole blob by default. Reads in steps of 1 MiB. */
   stream(range?: { readonly start: number; readonly end: number }): Readable;
   close(): Promise<void>;

@@ -205,6 +205,11 @@ export function blobStoreContract(
     ];
     for (const [start, end] of spans) {
       assert.deepEqual(await readAll(blob.stream({ start, end })), bytes.subarray(start, end));
+      const target = Buffer.alloc(end - start + 3, 0xee);
+      const expected = bytes.subarray(start, end + 3);
+      assert.equal(await blob.readInto(target, start), expected.length);
+      assert.deepEqual(target.subarray(0, expected.length), Buffer.from(expected));
+      assert.ok(target.subarray(expected.length).every((byte) => byte === 0xee));
       assert.deepEqual(Buffer.from(await blob.read(start, end - start)), bytes.subarray(start, end));
     }
     assert.equal((await blob.read(2_499_990, 1_000_000_000_000)).length, 10);

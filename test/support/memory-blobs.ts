@@ -46,6 +46,7 @@ function openBytes(digest: Digest, bytes: Buffer): OpenBlob {
     sizeBytes: bytes.length,
     localPath: undefined,
     read: async (offset, lengthBytes) => bytes.subarray(offset, offset + lengthBytes),
+    readInto: async (target, offset) => bytes.copy(target, 0, offset),
     stream: (range = { start: 0, end: bytes.length }) =>
       Readable.from(steps(bytes, range), { objectMode: false }),
     close: nothing,

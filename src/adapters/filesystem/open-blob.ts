@@ -44,7 +44,18 @@ function openBlob(digest: Digest, path: string, handle: FileHandle, sizeBytes: n
     digest,
     sizeBytes,
     localPath: path,
-    read: (offset, lengthBytes) => readExactly(handle, digest, { offset, lengthBytes, sizeBytes }),
+    read: async (offset, lengthBytes) => {
+      refuseOffset(offset, lengthBytes);
+      const target = new Uint8Array(Math.max(0, Math.min(lengthBytes, sizeBytes - offset)));
+      await fill(handle, digest, target, offset);
+      return target;
+    },
+    readInto: async (target, offset) => {
+      refuseOffset(offset, target.length);
+      const wanted = target.subarray(0, Math.max(0, Math.min(target.length, sizeBytes - offset)));
+      await fill(handle, digest, wanted, offset);
+      return wanted.length;
+    },
     stream(range = { start: 0, end: sizeBytes }) {
       const { start, end } = range;
       if (
@@ -69,22 +80,17 @@ function openBlob(digest: Digest, path: string, handle: FileHandle, sizeBytes: n
   };
 }
 
-interface ReadSpan {
-  readonly offset: number;
-  readonly lengthBytes: number;
-  readonly sizeBytes: number;
+function refuseOffset(offset: number, lengthBytes: number): void {
+  if (!Number.isSafeInteger(offset) || offset < 0 || !(lengthBytes >= 0)) {
+    throw new Fault('request.invalid', `nothing can be read at offset \`${offset}\``);
+  }
 }
 
-async function readExactly(handle: FileHandle, digest: Digest, span: ReadSpan): Promise<Uint8Array> {
-  if (!Number.isSafeInteger(span.offset) || span.offset < 0 || !(span.lengthBytes >= 0)) {
-    throw new Fault('request.invalid', `nothing can be read at offset \`${span.offset}\``);
-  }
-  const wanted = Math.max(0, Math.min(span.lengthBytes, span.sizeBytes - span.offset));
-  const bytes = new Uint8Array(wanted);
-  for (let filled = 0; filled < wanted;) {
-    const { bytesRead } = await handle.read(bytes, filled, wanted - filled, span.offset + filled);
+/** Fills the whole target with the bytes from `offset` on. */
+async function fill(handle: FileHandle, digest: Digest, target: Uint8Array, offset: number): Promise<void> {
+  for (let filled = 0; filled < target.length;) {
+    const { bytesRead } = await handle.read(target, filled, target.length - filled, offset + filled);
     if (bytesRead === 0) throw new Fault('blob.corrupt', `\`${digest}\` is shorter than when it was opened`);
     filled += bytesRead;
   }
-  return bytes;
 }

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Digest } from '#artifact/digest.ts';
 import { Fault } from '#lib/fault.ts';
 import { parseRange } from '#lib/http-range.ts';
+import { sendBody } from './body.ts';
 import { hold } from './hold.ts';
 import type { Arrival, ListedFile, Listing, Principal, PullEvent, Ruling } from './ports.ts';
 import { firstRule, headerText, sendError, sendFault, sendRefusal } from './refusal.ts';
@@ -152,23 +153,15 @@ async function sendBytes(
       `the bytes of \`${file.path}\` are not in the store`,
     );
   }
-  if (reply.raw.destroyed) {
-    await blob.close();
-    return reply.hijack();
-  }
-  const sentBefore = reply.raw.socket?.bytesWritten ?? 0;
-  const socket = reply.raw.socket;
+  const { socket } = reply.raw.req;
+  const sentBefore = socket.bytesWritten;
   reply.raw.once('close', () => {
     const sentBytes = reply.raw.writableFinished
       ? lengthBytes
-      : Math.min(lengthBytes, Math.max(0, (socket?.bytesWritten ?? 0) - sentBefore));
+      : Math.min(lengthBytes, Math.max(0, socket.bytesWritten - sentBefore));
     note(ports, asked, { outcome: 'served', artifact: passed.artifact, sentBytes });
-    // However the answer ended: the stream leaves the blob open, and a caller may go away before its first byte.
-    stream.destroy();
-    void blob.close().catch(() => undefined);
   });
-  const stream = blob.stream(part);
-  return reply.send(stream);
+  return sendBody(reply, blob, part);
 }
 
 /** RFC 9110 §13.1.2: weak comparison, a list, or `*`. */
