@@ -12,35 +12,39 @@ const readAtOnce = 1_000;
 export interface HeadWatch {
   /** Reads the head now, e.g. after a notification. Never rejects. */
   wake(): void;
-  ledgerAge(): { readonly stale: boolean; readonly readMs: number };
+  /** `signedAtMs` is the time of the newest checkpoint that was read; 0 before the first. */
+  ledgerAge(): { readonly stale: boolean; readonly ageMs: number; readonly signedAtMs: number };
   close(): Promise<void>;
 }
 
 /**
  * Follows the ledger's head, whoever moved it, and tells of every entry once, in log order. Reading it is what keeps the
- * right to allow: while the database does not answer, the age grows and the gates close.
+ * right to allow: while the database does not answer, the age grows and the gates close. Having read means that every
+ * entry below the head was told: a head whose entries cannot be read keeps nothing open. The age is taken from a clock
+ * that cannot be set back.
  */
 export function watchHead(ports: {
   readonly store: SequenceStore;
-  readonly clock: Clock;
+  /** For ages only; the system's steady clock in the house. */
+  readonly steady: Clock;
   readonly startSize: number;
   readonly grown: (entries: readonly LoggedEvidence[], size: number) => void;
   readonly failed: (error: unknown) => void;
 }): HeadWatch {
   let toldSize = ports.startSize;
-  let readMs = ports.clock.now();
+  let readMs = ports.steady.now();
+  let signedAtMs = 0;
   let turn: Promise<void> | undefined;
   let again = false;
 
   const look = async (): Promise<void> => {
-    const begun = ports.clock.now();
+    const begunMs = ports.steady.now();
     const head = await ports.store.readHead();
-    readMs = begun;
+    signedAtMs = Math.max(signedAtMs, head?.signedAtMs ?? 0);
     const size = head?.size ?? 0;
     while (toldSize < size) {
       const entries = await ports.store.readEntries(toldSize, Math.min(size, toldSize + readAtOnce));
       if (entries.length === 0) return;
-      toldSize += entries.length;
       ports.grown(
         entries.map(({ logIndex, namespace, statement, envelopeDigest, envelopeBytes }) => ({
           logIndex,
@@ -49,9 +53,11 @@ export function watchHead(ports: {
           envelopeDigest,
           envelope: parseEnvelope(envelopeBytes),
         })),
-        toldSize,
+        toldSize + entries.length,
       );
+      toldSize += entries.length;
     }
+    readMs = begunMs;
   };
   const wake = (): void => {
     if (turn !== undefined) {
@@ -70,7 +76,10 @@ export function watchHead(ports: {
   const timer = setInterval(wake, readEveryMs);
   return {
     wake,
-    ledgerAge: () => ({ stale: ports.clock.now() - readMs > staleAfterMs, readMs }),
+    ledgerAge: () => {
+      const ageMs = ports.steady.now() - readMs;
+      return { stale: ageMs > staleAfterMs, ageMs, signedAtMs };
+    },
     close: async () => {
       clearInterval(timer);
       again = false;

@@ -8,10 +8,12 @@ import { openPeople } from '#adapters/postgres/people.ts';
 import { openSettings } from '#adapters/postgres/settings.ts';
 import { findNewestEntry, findSystemEntries } from '#adapters/postgres/system-entries.ts';
 import { openTokens } from '#adapters/postgres/tokens.ts';
+import { digestOfHex } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import { systemNamespace } from '#evidence/statement.ts';
 import type { LoggedEvidence } from '#evidence/statement.ts';
+import { steadyClock } from '#lib/clock.ts';
 import type { Clock } from '#lib/clock.ts';
 import { toFault } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
@@ -170,8 +172,12 @@ async function openRooms(site: Site, history: History, tables: Tables) {
       (await settings.tierOf(namespace, repository)) ?? configuration.tier,
     references: (snapshot) => arrivals.references(snapshot),
   });
+  const told = (entries: readonly LoggedEvidence[]): void => {
+    const concerned = [...dossiers.forget(entries), ...saidByPeople(entries)];
+    if (concerned.length > 0) reconsideration.about(concerned);
+  };
   // Own writes are told at once and again by the watch; forgetting twice is harmless, forgetting late is not.
-  const writer = openLedgerWriter(log.ledger, (entries) => dossiers.forget(entries));
+  const writer = openLedgerWriter(log.ledger, told);
   const policies = await openPolicyFolder(site, writer, () => reconsideration.everything());
   const decisions: DecisionBook = openDecisions({
     dossiers,
@@ -208,10 +214,19 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     took: (seconds) => metrics.intakes.observe(seconds),
     failed: failed('an intake failed'),
   });
-  const head = await openHeadWatch(site, history, (entries) =>
-    reconsideration.about(dossiers.forget(entries)),
-  );
+  const head = await openHeadWatch(site, history, told);
   return { dossiers, writer, policies, decisions, reconsideration, producers, arrivals, head };
+}
+
+const human: readonly string[] = [predicateTypes.approval, predicateTypes.waiver, predicateTypes.revocation];
+
+/** What people said may be about an artifact of which no dossier is in memory; its kept decisions change all the same. */
+function saidByPeople(entries: readonly LoggedEvidence[]) {
+  return entries
+    .filter(({ statement }) => human.includes(statement.predicateType))
+    .flatMap(({ namespace, statement }) =>
+      statement.subject.map(({ digest }) => ({ namespace, artifact: digestOfHex(digest.sha256) })),
+    );
 }
 
 async function openPolicyFolder(site: Site, writer: LedgerWriter, changed: () => void): Promise<Policies> {
@@ -242,7 +257,7 @@ async function openPolicyFolder(site: Site, writer: LedgerWriter, changed: () =>
 }
 
 async function openHeadWatch(
-  { stores, clock, metrics, failed }: Site,
+  { stores, metrics, failed }: Site,
   { log, heard }: History,
   told: (entries: readonly LoggedEvidence[]) => void,
 ): Promise<HeadWatch> {
@@ -250,7 +265,7 @@ async function openHeadWatch(
   metrics.logSize.set(size);
   const head = watchHead({
     store: stores.sequence,
-    clock,
+    steady: steadyClock,
     startSize: size,
     grown: (entries, grownTo) => {
       metrics.logSize.set(grownTo);

@@ -19,8 +19,8 @@ export interface DecisionPorts {
   readonly policy: () => CompiledPolicySet;
   readonly trust: () => Trust;
   readonly clock: Clock;
-  /** Undefined while the ledger's head was not read for too long: nothing is allowed then. */
-  readonly ledgerAge: () => { readonly stale: boolean };
+  /** `stale` while the ledger's head was not read for too long: nothing is allowed then. `signedAtMs`: its newest time. */
+  readonly ledgerAge: () => { readonly stale: boolean; readonly signedAtMs: number };
   readonly artifactOf: (listing: Listing) => Promise<Digest | undefined>;
   /** Signs with the decision key and appends. */
   readonly write: (namespace: string, statements: readonly Statement[]) => Promise<readonly LoggedEvidence[]>;
@@ -36,12 +36,15 @@ export interface DecisionBook extends Decisions {
 }
 
 interface Remembered {
-  readonly dossier: Dossier;
+  /** Weak: a dossier that was dropped answers nothing any more and must not be kept alive by its decisions. */
+  readonly dossier: WeakRef<Dossier>;
   readonly policyDigest: Digest;
   readonly trustDigest: Digest;
   readonly kept: KeptDecision;
   readonly withdrawn: boolean;
 }
+
+type Ruled = Omit<Remembered, 'dossier'> & { readonly dossier: Dossier };
 
 const remembered = 20_000;
 
@@ -51,18 +54,42 @@ const remembered = 20_000;
  */
 export function openDecisions(ports: DecisionPorts): DecisionBook {
   const memory = new Map<string, Remembered>();
-  const rule = async (question: Question): Promise<Remembered> => {
-    const name = JSON.stringify(question);
+  const underWay = new Map<string, Promise<unknown>>();
+  const recall = async (name: string, question: Question) => {
     const dossier = await ports.dossiers.open(question.namespace, question.artifact);
     if (dossier === undefined) {
       throw new Fault('resource.unknown', `the namespace does not hold \`${question.artifact}\``);
     }
     const last = memory.get(name);
-    if (last !== undefined && stillHolds(ports, last, dossier)) return last;
+    return { dossier, last: last !== undefined && stillHolds(ports, last, dossier) ? last : undefined };
+  };
+  const ruleNow = async (name: string, question: Question): Promise<Ruled> => {
+    const { dossier, last } = await recall(name, question);
+    if (last !== undefined) return { ...last, dossier };
     const ruled = await takeDecision(ports, question, dossier);
     if (memory.size >= remembered) memory.delete(memory.keys().next().value ?? '');
     memory.set(name, ruled);
-    return ruled;
+    return { ...ruled, dossier };
+  };
+  /**
+   * Decisions are taken one at a time per question: a thousand callers make one entry in the log, and an answer that rests
+   * on less evidence is never kept after one that rests on more.
+   */
+  const rule = async (question: Question): Promise<Ruled> => {
+    const name = JSON.stringify(question);
+    const { dossier, last } = await recall(name, question);
+    if (last !== undefined) return { ...last, dossier };
+    const before = underWay.get(name) ?? Promise.resolve();
+    const ruling = before.then(
+      () => ruleNow(name, question),
+      () => ruleNow(name, question),
+    );
+    underWay.set(name, ruling);
+    const leave = (): void => {
+      if (underWay.get(name) === ruling) underWay.delete(name);
+    };
+    ruling.then(leave, leave);
+    return ruling;
   };
   const ask = async (question: Question): Promise<Ruling> => {
     try {
@@ -94,10 +121,10 @@ export function openDecisions(ports: DecisionPorts): DecisionBook {
 
 function stillHolds(ports: DecisionPorts, last: Remembered, dossier: Dossier): boolean {
   return (
-    last.dossier === dossier &&
+    last.dossier.deref() === dossier &&
     last.policyDigest === ports.policy().digest &&
     last.trustDigest === ports.trust().digest &&
-    holds(last.kept.decision, ports.clock)
+    holds(last.kept.decision, nowOf(ports, dossier))
   );
 }
 
@@ -110,19 +137,21 @@ async function takeDecision(ports: DecisionPorts, question: Question, dossier: D
     question,
     subject: dossier.subject,
     evidence: dossier.evidence,
-    at: instantOf(ports.clock, dossier),
+    at: formatInstant(nowOf(ports, dossier)),
     trustDigest,
     checkpoint: { size: dossier.head.size, rootHash: dossier.head.rootHash },
   });
   ports.counted(decision);
   const earlier = await ports.store.find(question);
   const stands =
-    earlier !== undefined && sameOutcome(earlier.decision, decision) && holds(earlier.decision, ports.clock);
+    earlier !== undefined &&
+    sameOutcome(earlier.decision, decision) &&
+    holds(earlier.decision, nowOf(ports, dossier));
   const kept = stands ? earlier : await keep(ports, dossier, decision);
   // Copies may be out there: the same question was once answered otherwise, or somebody revoked the artifact.
   const withdrawn =
     decision.verdict === 'deny' && (isRevoked(dossier) || (await ports.store.wasAllowed(question)));
-  return { dossier, policyDigest: policy.digest, trustDigest, kept, withdrawn };
+  return { dossier: new WeakRef(dossier), policyDigest: policy.digest, trustDigest, kept, withdrawn };
 }
 
 /** Order of durable steps: the signed decision is in the ledger before the row that finds it, and both before bytes move. */
@@ -152,12 +181,12 @@ function wholeQuestion(artifact: Digest, namespace: string, principal: Principal
 }
 
 /** `at` = max(system clock, time of the last checkpoint): a clock that was set back never extends an allow. */
-function instantOf(clock: Clock, dossier: Dossier): string {
-  return formatInstant(Math.max(clock.now(), dossier.head.signedAtMs));
+function nowOf({ clock, ledgerAge }: DecisionPorts, dossier: Dossier): number {
+  return Math.max(clock.now(), dossier.head.signedAtMs, ledgerAge().signedAtMs);
 }
 
-function holds(decision: Decision, clock: Clock): boolean {
-  return decision.validUntil === null || Date.parse(decision.validUntil) > clock.now();
+function holds(decision: Decision, nowMs: number): boolean {
+  return decision.validUntil === null || Date.parse(decision.validUntil) > nowMs;
 }
 
 function isRevoked(dossier: Dossier): boolean {

@@ -51,18 +51,24 @@ export interface Dossiers {
 export function openDossiers(ports: DossierPorts): Dossiers {
   const kept = new Map<string, Kept>();
   const bySubject = new Map<string, Set<string>>();
-  let newestEvidence = -1;
+  /** Not read to the end yet: what they are about is not known, so everything in their namespace concerns them. */
+  const loading = new Set<string>();
 
   const drop = (name: string): void => {
     const entry = kept.get(name);
     if (entry === undefined) return;
     kept.delete(name);
-    for (const subject of entry.subjects) bySubject.get(subject)?.delete(name);
+    loading.delete(name);
+    for (const subject of entry.subjects) {
+      const names = bySubject.get(subject);
+      names?.delete(name);
+      if (names?.size === 0) bySubject.delete(subject);
+    }
   };
   const settle = (name: string, entry: Kept, dossier: Dossier | undefined): void => {
     if (kept.get(name) !== entry) return;
-    // Evidence that was sequenced while the dossier was being read may be missing from it: let the next caller read anew.
-    if (dossier === undefined || newestEvidence >= dossier.head.size) return drop(name);
+    if (dossier === undefined) return drop(name);
+    loading.delete(name);
     entry.subjects = subjectsOf(dossier.subject);
     for (const subject of entry.subjects) {
       const names = bySubject.get(subject) ?? new Set<string>();
@@ -77,9 +83,10 @@ export function openDossiers(ports: DossierPorts): Dossiers {
       if (kept.size >= keptDossiers) drop(kept.keys().next().value ?? '');
       const entry: Kept = { namespace, artifact, dossier: load(ports, namespace, artifact), subjects: [] };
       kept.set(name, entry);
+      loading.add(name);
       entry.dossier.then(
         (dossier) => settle(name, entry, dossier),
-        () => drop(name),
+        () => kept.get(name) === entry && drop(name),
       );
       return entry.dossier;
     },
@@ -87,12 +94,17 @@ export function openDossiers(ports: DossierPorts): Dossiers {
       const dropped = new Map<string, { readonly namespace: string; readonly artifact: Digest }>();
       for (const entry of entries) {
         if (entry.statement.predicateType === predicateTypes.decision) continue;
-        newestEvidence = Math.max(newestEvidence, entry.logIndex);
+        // Evidence that is sequenced while a dossier is being read may be missing from it. Whoever asks after the entry
+        // was acknowledged must not get that reading: it goes on for those who wait already, and nobody else joins.
+        for (const name of loading) {
+          const row = kept.get(name);
+          if (row !== undefined && concerns(entry, row))
+            dropped.set(name, { namespace: row.namespace, artifact: row.artifact });
+        }
         for (const subject of entry.statement.subject) {
           for (const name of bySubject.get(`sha256:${subject.digest.sha256}`) ?? []) {
             const row = kept.get(name);
-            const concerned = entry.namespace === systemNamespace || entry.namespace === row?.namespace;
-            if (row !== undefined && concerned)
+            if (row !== undefined && concerns(entry, row))
               dropped.set(name, { namespace: row.namespace, artifact: row.artifact });
           }
         }
@@ -113,6 +125,10 @@ interface Kept {
   readonly dossier: Promise<Dossier | undefined>;
   /** Everything the dossier is about; empty until it is read. */
   subjects: readonly Digest[];
+}
+
+function concerns(entry: LoggedEvidence, row: Kept): boolean {
+  return entry.namespace === systemNamespace || entry.namespace === row.namespace;
 }
 
 /** Artifact, roots and files: what evidence in the dossier can be about. */
