@@ -7,7 +7,7 @@ import {
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import { Fault } from './fault.ts';
+import { Fault, isErrno } from './fault.ts';
 import { isPrivateAddress } from './private-address.ts';
 
 export interface HttpTimeouts {
@@ -59,17 +59,14 @@ export async function httpGet(get: HttpGet): Promise<HttpResponse> {
     message.resume();
     const target = parseLocation(location, url);
     if (!get.allowRedirect(url, target)) {
-      throw new Fault(
-        'upstream.lied',
-        `\`${url.host}\` redirects to \`${target.protocol}//${target.host}\``,
-        {
-          hint: 'only https and the configured upstream are followed',
-        },
-      );
+      throw new Fault('upstream.lied', 'upstream redirects to where it may not', {
+        hint: 'only https and the configured upstream are followed',
+        cause: new Error(`\`${url.host}\` redirects to \`${target.protocol}//${target.host}\``),
+      });
     }
     url = target;
   }
-  throw new Fault('upstream.lied', `\`${get.url.host}\` redirects more than ${maximumRedirects} times`);
+  throw new Fault('upstream.lied', `upstream redirects more than ${maximumRedirects} times`);
 }
 
 function parseLocation(location: string, base: URL): URL {
@@ -79,7 +76,7 @@ function parseLocation(location: string, base: URL): URL {
     url.password = '';
     return url;
   } catch (cause) {
-    throw new Fault('upstream.lied', `\`${base.host}\` redirects to a malformed address`, { cause });
+    throw new Fault('upstream.lied', 'upstream redirects to a malformed address', { cause });
   }
 }
 
@@ -91,7 +88,7 @@ function send(get: HttpGet, url: URL): Promise<IncomingMessage> {
   );
   const publicOnly = get.publicOnly(url);
   if (publicOnly && isIP(bareHost(url)) !== 0 && isPrivateAddress(bareHost(url))) {
-    throw new Fault('upstream.lied', `\`${get.url.host}\` redirects to a private address`);
+    throw new Fault('upstream.lied', 'upstream redirects to a private address');
   }
   const options = { headers, signal: get.signal, ...(publicOnly ? { lookup: publicLookup } : {}) };
   const request: ClientRequest =
@@ -135,8 +132,12 @@ async function* readBody(message: IncomingMessage, url: URL): AsyncGenerator<Uin
 
 function unavailable(url: URL, cause: unknown): Fault {
   if (cause instanceof Fault) return cause;
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new Fault('upstream.unavailable', `\`${url.host}\` did not answer: ${why}`, { cause });
+  // Our callers' callers may be anybody: where upstream is and what the system said about it is for the log.
+  const why = isErrno(cause) ? `: ${cause.code}` : '';
+  const words = cause instanceof Error ? cause.message : String(cause);
+  return new Fault('upstream.unavailable', `upstream did not answer${why}`, {
+    cause: new Error(`\`${url.host}\`: ${words}`, { cause }),
+  });
 }
 
 /** The whole body in memory, or Fault `limit.exceeded` past the bound. */
@@ -149,7 +150,7 @@ export async function readBounded(answer: HttpResponse, maximumBytes: number): P
       answer.discard();
       throw new Fault(
         'limit.exceeded',
-        `\`${answer.url.host}\` answered with more than ${maximumBytes} bytes`,
+        `upstream answered with more than ${maximumBytes} bytes`,
       );
     }
     chunks.push(chunk);
@@ -166,7 +167,7 @@ const publicLookup: LookupFunction = (hostname, options, callback) => {
   lookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return callback(error, []);
     if (addresses.length === 0 || addresses.some(({ address }) => isPrivateAddress(address))) {
-      return callback(new Fault('upstream.lied', `\`${hostname}\` is a private address`), []);
+      return callback(new Fault('upstream.lied', 'upstream leads to a private address', { cause: new Error(`\`${hostname}\``) }), []);
     }
     if (options.all === true) return callback(null, addresses);
     const [first] = addresses;

@@ -20,7 +20,10 @@ export interface WholeHouse extends AsyncDisposable {
 
 export async function openWholeHouse(options: Partial<ServerOptions> = {}): Promise<WholeHouse> {
   const hub = await openLoopbackHub();
-  const server = await startTestServer({ upstream: hub.url, ...options });
+  const server = await startTestServer({ upstream: hub.url, ...options }).catch(async (error: unknown) => {
+    await hub.close();
+    throw error;
+  });
   const call: WholeHouse['call'] = async (method, path, body) => {
     const answer = await fetch(`${server.console}${path}`, {
       method,

@@ -84,7 +84,7 @@ async function* resumedBytes(
     const before = received;
     try {
       const answer = await openBody(access, source, { offset: received, signal });
-      const pace = paceOf(answer.url.host);
+      const pace = paceOf();
       try {
         for await (const chunk of answer.body) {
           received += chunk.length;
@@ -153,13 +153,13 @@ function contradictionIn(
 }
 
 /** Told of every chunk; throws when a whole window brought less than the slowest bearable amount. */
-function paceOf(host: string): (bytes: number) => void {
+function paceOf(): (bytes: number) => void {
   let [windowStart, windowBytes] = [performance.now(), 0];
   return (bytes) => {
     windowBytes += bytes;
     const now = performance.now();
     if (now - windowStart < slowest.windowMs) return;
-    if (windowBytes < slowest.bytes) throw new Fault('upstream.unavailable', `\`${host}\` sends too slowly`);
+    if (windowBytes < slowest.bytes) throw new Fault('upstream.unavailable', 'upstream sends too slowly');
     [windowStart, windowBytes] = [now, 0];
   };
 }

@@ -40,7 +40,7 @@ export async function getJson(
       const value = parseJson(bytes, { bytes: limits.hubAnswerBytes, duplicateKeys: 'last' });
       return { kind: 'found', value, link: answer.header('link') };
     } catch (cause) {
-      throw new Fault('upstream.lied', `\`${url.host}\` answered with something that is not JSON`, { cause });
+      throw new Fault('upstream.lied', 'upstream answered with something that is not JSON', { cause });
     }
   });
 }
@@ -78,24 +78,24 @@ export function get(access: HubAccess, url: URL, options: GetOptions): Promise<H
 
 /** Any other status as a Fault: 429 and 5xx may pass, 401 and 403 need a token, the rest is not the protocol. */
 export async function expectStatus(answer: HttpResponse, wanted: readonly number[]): Promise<void> {
-  const { status, url } = answer;
+  const { status } = answer;
   if (wanted.includes(status)) return;
   const retryAfter = answer.header('retry-after');
   answer.discard();
   if (status === 401 || status === 403) {
-    throw new Fault('request.forbidden', `upstream \`${url.host}\` refuses with ${status}`, {
+    throw new Fault('request.forbidden', `upstream refuses with ${status}`, {
       hint: 'the repository may be gated there: configure `upstream-token`',
     });
   }
   if (status === 429 || status >= 500) {
     const seconds = /^\d{1,6}$/.test(retryAfter ?? '') ? Number(retryAfter) : undefined;
-    throw new Fault('upstream.unavailable', `upstream \`${url.host}\` answered ${status}`, {
+    throw new Fault('upstream.unavailable', `upstream answered ${status}`, {
       details: { status, ...(seconds === undefined ? {} : { retryAfterSeconds: seconds }) },
     });
   }
   throw new Fault(
     'upstream.lied',
-    `upstream \`${url.host}\` answered ${status}, which the protocol does not know here`,
+    `upstream answered ${status}, which the protocol does not know here`,
   );
 }
 

@@ -9,6 +9,8 @@ import { apiPath, getJson, upstreamUrl } from './request.ts';
 
 /** Files and directories together; a directory needs at least one file, so twice the files is generous. */
 const maximumEntries = limits.artifactFiles * 2;
+/** The hub's own pages have 1 000 rows (50 with details); a longer chain of short ones only keeps callers waiting. */
+const maximumPages = maximumEntries / 50;
 
 /**
  * All files of a commit, page by page. Every page must be on the upstream's origin and about this commit, no page may
@@ -38,6 +40,8 @@ export async function fetchTree(
       throw new Fault('limit.exceeded', `the tree has more than ${limits.artifactFiles} files`);
     }
     const next: URL | undefined = nextPage(answer.link, url, first);
+    if (next !== undefined && seen.size >= maximumPages)
+      throw new Fault('limit.exceeded', `the tree has more than ${maximumPages} pages`);
     if (next !== undefined && (seen.has(next.href) || answer.value.length === 0)) {
       throw new Fault('upstream.lied', 'upstream answered the same page of a tree twice');
     }

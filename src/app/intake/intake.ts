@@ -50,6 +50,8 @@ export function openIntake(ports: IntakePorts): Intake {
     },
     refs: (_namespace, repository) => ports.upstream.refs(repository, ports.signal),
     list: async (namespace, query) => {
+      // The database holds no text with a NUL, so nothing can match; asking it would be an error.
+      if (query.search?.includes('\0') === true) return { repositories: [], next: undefined };
       const seen = new Map<string, string>();
       let before: string | undefined;
       while (seen.size < listedRepositories) {

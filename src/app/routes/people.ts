@@ -18,6 +18,7 @@ import {
   faultSchema,
   logHeadSchema,
   whoamiSchema,
+  writable,
 } from './schemas.ts';
 import type { TypedApp } from './type-provider.ts';
 
@@ -116,7 +117,7 @@ function inventoryRoutes(app: TypedApp, desk: Desk, authenticate: Authenticate):
         security,
         querystring: Type.Object(
           {
-            search: Type.Optional(Type.String({ maxLength: 200 })),
+            search: Type.Optional(Type.String({ maxLength: 200, ...writable })),
             limit: Type.Optional(
               Type.String({
                 pattern: '^([1-9]|[1-9][0-9]|1[0-9][0-9]|200)$',

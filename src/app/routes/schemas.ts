@@ -2,6 +2,9 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Answer } from './type-provider.ts';
 
+/** Text as the database and canonical JSON can hold it: no NUL, no half of a surrogate pair. */
+export const writable = { pattern: String.raw`^[^\u0000\ud800-\udfff]*$` };
+
 /** JSON shapes of `/wb/v1`. The OpenAPI document and the console's client are generated from these. */
 const nullable = <T extends ReturnType<typeof Type.String> | ReturnType<typeof Type.Object>>(schema: T) =>
   Type.Union([schema, Type.Null()]);
@@ -162,7 +165,7 @@ export type ArtifactDetail = Answer<Static<typeof artifactDetailSchema>>;
 
 export const approveBodySchema = Type.Object(
   {
-    reason: Type.String({ minLength: 3, maxLength: 2000 }),
+    reason: Type.String({ minLength: 3, maxLength: 2000, ...writable }),
     root: rootSchema,
     environments: Type.Array(environmentSchema, { minItems: 1, uniqueItems: true }),
     expiresAt: nullable(instantSchema),
@@ -171,7 +174,7 @@ export const approveBodySchema = Type.Object(
 );
 
 export const denyBodySchema = Type.Object(
-  { reason: Type.String({ minLength: 3, maxLength: 2000 }) },
+  { reason: Type.String({ minLength: 3, maxLength: 2000, ...writable }) },
   { additionalProperties: false },
 );
 
@@ -217,7 +220,7 @@ export const askBodySchema = Type.Object(
       Type.Literal('serve'),
     ]),
     environment: environmentSchema,
-    files: Type.Union([Type.Array(Type.String(), { maxItems: 10_000 }), Type.Null()]),
+    files: Type.Union([Type.Array(Type.String(writable), { maxItems: 10_000 }), Type.Null()]),
   },
   { additionalProperties: false },
 );

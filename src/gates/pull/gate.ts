@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Fault } from '#lib/fault.ts';
+import { Fault, toFault } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
 import { Redacted } from '#lib/redacted.ts';
 import { answerFile, answerRefusal } from './file-answer.ts';
@@ -35,7 +35,11 @@ export function pullGate(app: FastifyInstance, ports: PullPorts): void {
         done(null, body);
       },
     );
-    scope.setErrorHandler((error, _request, reply) => sendFault(reply, fromFastify(error)));
+    scope.setErrorHandler((error, request, reply) => {
+      const fault = toFault(fromFastify(error));
+      if (fault.row.status >= 500) request.log.error({ fault, cause: fault.cause }, 'request failed');
+      return sendFault(reply, fault);
+    });
     scope.route({
       method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
       url: '/*',
