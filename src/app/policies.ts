@@ -1,11 +1,13 @@
-import { cpSync, existsSync, mkdirSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { formatInstant } from '#lib/clock.ts';
 import type { Clock } from '#lib/clock.ts';
+import { syncDirectory, temporarySuffix, writeFilesDurably } from '#lib/durable-file.ts';
 import { isErrno, toFault } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
+import { durably } from '#lib/fault-point.ts';
 import type { BlobStore } from '#artifact/blob-store.ts';
 import { hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
@@ -44,10 +46,7 @@ const shipped = fileURLToPath(new URL('../../policies/', import.meta.url));
  * no decision names a policy that the ledger does not know. A file that does not compile denies what it would apply to.
  */
 export async function openPolicies(ports: PolicyPorts): Promise<Policies> {
-  if (!existsSync(ports.directory)) {
-    mkdirSync(ports.directory, { recursive: true });
-    cpSync(shipped, ports.directory, { recursive: true });
-  }
+  if (!existsSync(ports.directory)) await copyShipped(ports.directory);
   let seen = await signatureOf(ports.directory);
   let set = compilePolicySet(await readSources(ports.directory));
   await putInForce(ports, set);
@@ -64,9 +63,18 @@ export async function openPolicies(ports: PolicyPorts): Promise<Policies> {
     }
     seen = signature;
   };
-  let turn: Promise<void> = Promise.resolve();
+  let turn: Promise<void> | undefined;
+  let told: string | undefined;
+  const report = (error: unknown): void => {
+    const fault = toFault(error);
+    // The same failure comes back twice a second; it is told once.
+    if (fault.message !== told) ports.failed(fault);
+    told = fault.message;
+  };
   const timer = setInterval(() => {
-    turn = turn.then(look).catch((error: unknown) => ports.failed(toFault(error)));
+    turn ??= look()
+      .then(() => (told = undefined), report)
+      .finally(() => (turn = undefined));
   }, lookEveryMs);
   return {
     current: () => set,
@@ -77,6 +85,23 @@ export async function openPolicies(ports: PolicyPorts): Promise<Policies> {
       await turn;
     },
   };
+}
+
+/**
+ * The shipped policies, all or none. Stopping before the rename: there is no directory, and the next start copies again.
+ * After it: every file is there and whole. Half of them would be a laxer house that nobody asked for.
+ */
+async function copyShipped(directory: string): Promise<void> {
+  const temporary = `${resolve(directory)}${temporarySuffix}`;
+  await rm(temporary, { recursive: true, force: true });
+  const names = await policyFiles(shipped);
+  const files = names.map(async (name) => ({
+    path: join(temporary, name),
+    bytes: await readFile(join(shipped, name)),
+  }));
+  await writeFilesDurably(await Promise.all(files));
+  await durably('durable-file.rename', () => rename(temporary, directory));
+  await syncDirectory(dirname(directory));
 }
 
 async function putInForce(ports: PolicyPorts, set: CompiledPolicySet): Promise<void> {
@@ -110,9 +135,23 @@ async function policyFiles(directory: string): Promise<readonly string[]> {
 
 async function readSources(directory: string): Promise<readonly PolicySource[]> {
   const names = await policyFiles(directory);
-  return Promise.all(
-    names.map(async (name) => ({ name, text: await readFile(join(directory, name), 'utf8') })),
-  );
+  const sources = names.map(async (name) => ({ name, text: await readSource(join(directory, name)) }));
+  return Promise.all(sources);
+}
+
+/** A file that is there and cannot be read is a policy that does not compile: it denies, whatever it said before. */
+async function readSource(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isBusy(error)) throw error;
+    return `cannot be read: ${isErrno(error) ? error.code : 'unknown'}`;
+  }
+}
+
+/** Too many open files says nothing about the policies: look again. */
+function isBusy(error: unknown): boolean {
+  return isErrno(error) && (error.code === 'EMFILE' || error.code === 'ENFILE');
 }
 
 /** Changes whenever a file is added, removed, replaced or written. */
@@ -120,8 +159,13 @@ async function signatureOf(directory: string): Promise<string> {
   const names = await policyFiles(directory);
   const lines = await Promise.all(
     names.map(async (name) => {
-      const { ino, size, mtimeNs, ctimeNs } = await stat(join(directory, name), { bigint: true });
-      return `${name} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+      try {
+        const { ino, size, mtimeNs, ctimeNs } = await stat(join(directory, name), { bigint: true });
+        return `${name} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+      } catch (error) {
+        if (isBusy(error)) throw error;
+        return `${name} ${isErrno(error) ? error.code : 'unknown'}`;
+      }
     }),
   );
   return lines.join('\n');
