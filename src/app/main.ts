@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { faults, isErrno, toFault } from '#lib/fault.ts';
 import { nearest } from '#lib/nearest.ts';
 import { Fault } from '#lib/fault.ts';
 import { helpOf, parseArguments, print } from './cli/command.ts';
-import type { CommandContext, ExitCode } from './cli/command.ts';
+import type { Command, CommandContext, ExitCode } from './cli/command.ts';
 import { commands } from './cli/commands.ts';
+import { version } from './version.ts';
 
 /** Runs one command line. Never throws: a failure is printed with its hint and becomes the exit code of its row. */
 export async function main(words: readonly string[], context: CommandContext): Promise<ExitCode> {
@@ -25,29 +25,31 @@ export async function main(words: readonly string[], context: CommandContext): P
 async function dispatch(words: readonly string[], context: CommandContext): Promise<ExitCode> {
   const [name, ...rest] = words;
   if (name === undefined || name === 'help' || name === '--help') {
-    const topic = commands.find((command) => command.name === rest[0]);
-    await print(context.stdout, topic ? helpOf(topic) : overview());
+    const [topic] = rest;
+    await print(context.stdout, topic === undefined ? overview() : helpOf(commandNamed(topic)));
     return name === undefined ? 1 : 0;
   }
   if (name === '--version' || name === 'version') {
     await print(context.stdout, `weighbridge ${version()}\n`);
     return 0;
   }
-  const command = commands.find((candidate) => candidate.name === name);
-  if (command === undefined) {
-    const near = nearest(name, [...commands.map((candidate) => candidate.name), 'help', 'version']);
-    throw new Fault('command.unknown', `there is no command \`${name}\``, {
-      hint:
-        near === undefined
-          ? '`weighbridge help` lists all commands'
-          : `did you mean \`weighbridge ${near}\`?`,
-    });
-  }
+  const command = commandNamed(name);
   if (rest.includes('--help')) {
     await print(context.stdout, helpOf(command));
     return 0;
   }
   return command.run(parseArguments(command, rest), context);
+}
+
+/** Fault `command.unknown` with the nearest known name. */
+function commandNamed(name: string): Command {
+  const command = commands.find((candidate) => candidate.name === name);
+  if (command !== undefined) return command;
+  const near = nearest(name, [...commands.map((candidate) => candidate.name), 'help', 'version']);
+  throw new Fault('command.unknown', `there is no command \`${name}\``, {
+    hint:
+      near === undefined ? '`weighbridge help` lists all commands' : `did you mean \`weighbridge ${near}\`?`,
+  });
 }
 
 function overview(): string {
@@ -62,14 +64,6 @@ function describeFault(fault: Fault): string {
       ? `${fault.cause.stack ?? ''}\n`
       : '';
   return `error: ${fault.message} (${fault.code})\n${hint}${cause}`;
-}
-
-/** Version of the package. */
-export function version(): string {
-  const parsed: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return typeof parsed === 'object' && parsed !== null && 'version' in parsed
-    ? String(parsed.version)
-    : 'unknown';
 }
 
 if (import.meta.main) {

@@ -14,6 +14,8 @@ export interface ServerOptions {
   readonly data?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly flags?: readonly string[];
+  /** Address for clients; a port of the system's choice on loopback where absent. */
+  readonly listen?: string;
 }
 
 /** The real `weighbridge serve` in a process of its own. */
@@ -42,7 +44,7 @@ export async function startTestServer(options: ServerOptions): Promise<TestServe
       launcher,
       'serve',
       `--data=${data}`,
-      '--listen=127.0.0.1:0',
+      `--listen=${options.listen ?? '127.0.0.1:0'}`,
       '--console-listen=127.0.0.1:0',
       `--upstream=${options.upstream.href}`,
       '--log-level=info',

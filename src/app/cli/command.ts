@@ -63,6 +63,9 @@ export function parseArguments(command: Command, words: readonly string[]): Comm
     if (value === undefined) throw new Fault('command.usage', `\`--${name}\` needs a value: ${option.value}`);
     flags.set(name, value);
   }
+  const [stray] = positionals;
+  if (command.usage === '' && stray !== undefined)
+    throw new Fault('command.usage', `\`weighbridge ${command.name}\` takes no argument \`${stray}\``);
   return { positionals, flags };
 }
 
