@@ -117,11 +117,15 @@ export function environmentName(name: string): string {
 }
 
 /**
- * Flags, then variables, then the file (`--config`, `WEIGHBRIDGE_CONFIG` or `<data>/config.yaml`), then defaults.
+ * Flags, then variables, then the file (`--config`, `WEIGHBRIDGE_CONFIG` or `<data>/config.yaml`), then defaults. A
+ * variable that is set to nothing counts as absent, because that is how container set-ups leave one out.
  * Fault `config.invalid` names the source, the key and what would be accepted; unknown names get the nearest known one.
  */
 export function readConfiguration(sources: ConfigSources): Configuration {
-  const { flags, environment, directory } = sources;
+  const { flags, directory } = sources;
+  const environment = Object.fromEntries(
+    Object.entries(sources.environment).filter(([, text]) => text !== ''),
+  );
   refuseUnknownVariables(environment);
   const explicit = flags.get('config') ?? environment['WEIGHBRIDGE_CONFIG'];
   const data = flags.get('data') ?? environment['WEIGHBRIDGE_DATA'];
@@ -149,6 +153,7 @@ function firstDefined(...candidates: readonly { source: string; text: string | u
 }
 
 function parseKey(parse: (text: string) => unknown, text: string, source: string): unknown {
+  if (text === '') throw new Fault('config.invalid', `${source}: is empty`);
   try {
     return parse(text);
   } catch (error) {
@@ -196,7 +201,7 @@ function readConfigFile(path: string, required: boolean): ReadonlyMap<string, st
     throw new Fault('config.invalid', `cannot read configuration file \`${path}\``, { cause: error });
   }
   const parsed: unknown = parseYamlText(text, path);
-  if (parsed === null || parsed === undefined) return new Map();
+  if (parsed === null || parsed === undefined || parsed === '') return new Map();
   if (typeof parsed !== 'object' || Array.isArray(parsed)) {
     throw new Fault('config.invalid', `\`${path}\` is not a list of keys`, {
       hint: 'write lines such as `upstream: https://hub.example`',
@@ -215,7 +220,8 @@ function readConfigFile(path: string, required: boolean): ReadonlyMap<string, st
 
 function parseYamlText(text: string, path: string): unknown {
   try {
-    return parseYaml(text, { maxAliasCount: 0 });
+    // Every value as it is written: a token of digits is not a number, and `off` is not a boolean.
+    return parseYaml(text, { maxAliasCount: 0, schema: 'failsafe' });
   } catch (error) {
     const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : '';
     throw new Fault('config.invalid', `\`${path}\` is not YAML: ${reason}`, { cause: error });
@@ -236,7 +242,7 @@ function parseListen(text: string): ListenAddress {
 function parseHubUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw new Fault('config.invalid', `\`${text}\` is not a hub URL`, {
+    throw new Fault('config.invalid', `\`${text.replace(/\/\/[^/]*@/, '//…@')}\` is not a hub URL`, {
       hint: 'write `https://host` or `http://host:port`',
     });
   }

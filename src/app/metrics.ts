@@ -11,6 +11,7 @@ export interface Metrics {
   readonly intakes: Histogram;
   readonly logSize: Gauge;
   readonly policyFaults: Gauge;
+  readonly clockBehind: Gauge;
 }
 
 export function makeMetrics(): Metrics {
@@ -61,6 +62,11 @@ export function makeMetrics(): Metrics {
     policyFaults: new Gauge({
       name: 'weighbridge_policy_faults',
       help: 'policy files that do not compile and therefore deny',
+      registers,
+    }),
+    clockBehind: new Gauge({
+      name: 'weighbridge_clock_behind_seconds',
+      help: 'how far the system clock is behind the last checkpoint; above 0 it decides with the time of the checkpoint',
       registers,
     }),
   };

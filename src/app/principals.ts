@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { steadyClock } from '#lib/clock.ts';
+import type { Clock } from '#lib/clock.ts';
 import { Fault } from '#lib/fault.ts';
 import type { Redacted } from '#lib/redacted.ts';
 import { digestOfHex } from '#artifact/digest.ts';
@@ -10,6 +12,7 @@ import type { Caller } from './routes/people.ts';
 
 export const defaultNamespace = 'default';
 export const administratorRole = 'administrator';
+export const clientRole = 'client';
 
 export interface TokenRow {
   readonly namespace: string;
@@ -25,6 +28,8 @@ export interface PrincipalPorts {
   readonly personOf: (namespace: string, claim: string, name: string) => Promise<string>;
   /** May callers without a token of ours pull from the default namespace? Only on loopback. */
   readonly anonymous: boolean;
+  /** For ages only; the system's steady clock where absent. */
+  readonly steady?: Clock;
 }
 
 /** How long a token look-up is believed; a revoked token stops within this time. */
@@ -33,6 +38,7 @@ const believedTokens = 10_000;
 
 /** Hub clients send `Bearer <token>`; anything that is not a token of ours is an anonymous caller. */
 export function openPrincipals(ports: PrincipalPorts): Principals {
+  const { steady = steadyClock } = ports;
   const believed = new Map<Digest, { readonly row: TokenRow | undefined; readonly untilMs: number }>();
   const environments = new Map<
     string,
@@ -45,23 +51,24 @@ export function openPrincipals(ports: PrincipalPorts): Principals {
     const digest = tokenDigestOf(authorization);
     if (digest === undefined) return undefined;
     const known = believed.get(digest);
-    if (known !== undefined && known.untilMs > Date.now())
+    // Taken before the look-up: a token that is revoked while the database answers slowly is not believed for longer.
+    const nowMs = steady.now();
+    if (known !== undefined && known.untilMs > nowMs)
       return known.row === undefined ? undefined : { row: known.row, digest };
     const row = await ports.findToken(digest);
     if (believed.size >= believedTokens) believed.clear();
-    believed.set(digest, { row, untilMs: Date.now() + believedMs });
+    believed.set(digest, { row, untilMs: nowMs + believedMs });
     return row === undefined ? undefined : { row, digest };
   };
   const environmentOf = async (namespace: string): Promise<Environment> => {
     const known = environments.get(namespace);
-    if (known === undefined || known.untilMs <= Date.now()) {
+    const nowMs = steady.now();
+    const fresh = known !== undefined && known.untilMs > nowMs;
+    const environment = fresh ? known.environment : await ports.environmentOf(namespace);
+    if (!fresh) {
       if (environments.size >= believedTokens) environments.clear();
-      environments.set(namespace, {
-        environment: await ports.environmentOf(namespace),
-        untilMs: Date.now() + believedMs,
-      });
+      environments.set(namespace, { environment, untilMs: nowMs + believedMs });
     }
-    const environment = environments.get(namespace)?.environment;
     if (environment === undefined) throw new Fault('resource.unknown', 'there is no such namespace');
     return environment;
   };
@@ -85,17 +92,23 @@ export function openPrincipals(ports: PrincipalPorts): Principals {
         };
       }
       const { row, digest } = token;
-      const everywhere = row.role === administratorRole;
+      const everywhere = isAdministrator(row);
       if (row.namespace !== wanted && !everywhere)
         throw new Fault('resource.unknown', 'there is no such namespace');
+      const environment = await environmentOf(wanted);
       return {
         class: everywhere ? 'administrator' : 'client',
         id: digest.slice(0, 23),
         namespace: wanted,
-        environment: row.environment ?? (await environmentOf(wanted)),
+        environment: row.environment ?? environment,
       };
     },
   };
+}
+
+/** Administrators belong to the installation; in any other namespace the word gives nothing. */
+function isAdministrator({ role, namespace }: TokenRow): boolean {
+  return role === administratorRole && namespace === defaultNamespace;
 }
 
 /** The person behind a request on the people's listener. Faults `request.unauthenticated`, `request.forbidden`. */
@@ -110,8 +123,7 @@ export async function identifyCaller(
       hint: 'the server printed it at its first start; send `Authorization: Bearer <token>`',
     });
   }
-  if (row.role !== administratorRole)
-    throw new Fault('request.forbidden', "this token is not an administrator's");
+  if (!isAdministrator(row)) throw new Fault('request.forbidden', "this token is not an administrator's");
   return callerOf(ports, row.name);
 }
 

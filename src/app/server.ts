@@ -42,7 +42,8 @@ export function makeListener(
     request.log.info(
       {
         method: request.method,
-        url: request.url.slice(0, 500),
+        // Without the query: what people put there by mistake may be a secret.
+        url: request.url.split('?', 1)[0]?.slice(0, 500),
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime),
       },

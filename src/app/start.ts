@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -16,14 +15,8 @@ import { openDesk } from './desk/desk.ts';
 import { openJournal } from './journal.ts';
 import { makeLogger } from './logger.ts';
 import { version } from './version.ts';
-import {
-  administratorRole,
-  callerOf,
-  defaultNamespace,
-  digestOfToken,
-  identifyCaller,
-  openPrincipals,
-} from './principals.ts';
+import { prepareAccess } from './access.ts';
+import { callerOf, identifyCaller, openPrincipals } from './principals.ts';
 import type { PrincipalPorts } from './principals.ts';
 import { refuseSecondServer } from './running.ts';
 import { makeListener, makePeopleListener } from './server.ts';
@@ -56,17 +49,20 @@ export async function startServer(
 ): Promise<RunningServer> {
   const logger = makeLogger(configuration['log-level'] ?? (options.terminal ? 'warn' : 'info'));
   await refuseSecondServer(configuration.data);
+  // What was opened before something failed is closed again: a timer left behind would keep a dead server alive.
+  await using opening = new AsyncDisposableStack();
   const stores = await openStores(configuration);
-  let house: House;
-  try {
-    house = await openHouse(stores, configuration, { clock: systemClock, logger });
-  } catch (error) {
-    await stores.close();
-    throw error;
-  }
-  const madeToken = await prepareAccess(house);
+  opening.defer(() => stores.close());
+  const house = await openHouse(stores, configuration, { clock: systemClock, logger });
+  opening.defer(() => house.close());
+  const madeToken = await prepareAccess(house, {
+    token: configuration['admin-token'],
+    environment: configuration.environment,
+  });
   const ready = { draining: false };
   const listeners = await listen(house, logger, ready);
+  opening.defer(() => listeners.close());
+  const opened = opening.move();
   const end = Promise.withResolvers<Fault | undefined>();
   options.stop.addEventListener('abort', () => end.resolve(undefined), { once: true });
   if (options.stop.aborted) end.resolve(undefined);
@@ -81,9 +77,7 @@ export async function startServer(
   const ended = end.promise.then(async (failure) => {
     ready.draining = true;
     logger.info({ failure }, 'stopping');
-    await listeners.close();
-    await house.close();
-    await stores.close();
+    await opened.disposeAsync();
     return failure;
   });
   return {
@@ -96,41 +90,6 @@ export async function startServer(
     policies: policiesDirectory(configuration),
     ended,
   };
-}
-
-/** Sets the default namespace up and makes sure that somebody can administer it. Gives the token that was made, if any. */
-async function prepareAccess(house: House): Promise<Redacted<string> | undefined> {
-  const { configuration, settings, tokens } = house;
-  await settings.setEnvironment(defaultNamespace, configuration.environment);
-  const configured = configuration['admin-token'];
-  const row = { namespace: defaultNamespace, role: administratorRole, environment: null, expiresAtMs: null };
-  const existing = (await tokens.list(defaultNamespace)).filter(
-    (token) => token.role === administratorRole && token.revokedAtMs === null,
-  );
-  if (configured !== undefined) {
-    const digest = digestOfToken(configured);
-    // A token that was replaced in the configuration must not go on working.
-    for (const old of existing) {
-      if (old.name === 'configured' && old.digest !== digest)
-        await tokens.revoke(defaultNamespace, old.digest);
-    }
-    await tokens.save({ ...row, digest, name: 'configured' });
-    return undefined;
-  }
-  if (existing.length > 0) return undefined;
-  const made = new Redacted(makeToken());
-  await tokens.save({ ...row, digest: digestOfToken(made), name: 'administrator' });
-  return made;
-}
-
-/** `hf_` and 40 letters and digits (238 bits): some hub clients drop tokens that look otherwise. */
-function makeToken(): string {
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-  let token = 'hf_';
-  while (token.length < 43) {
-    for (const byte of randomBytes(64)) if (byte < 248 && token.length < 43) token += alphabet[byte % 62];
-  }
-  return token;
 }
 
 interface Listeners {
@@ -183,15 +142,16 @@ async function listen(
       clientsUrl,
       peopleUrl,
       close: async () => {
-        await Promise.race([Promise.all(opened.map((app) => app.close())), later(drainMs)]);
+        const closed = Promise.all(opened.map((app) => app.close()));
+        await Promise.race([closed, later(drainMs)]);
+        for (const app of opened) app.server.closeAllConnections();
+        await closed;
         await tally.close();
       },
     };
   } catch (error) {
     await tally.close();
     for (const app of opened) await app.close();
-    await house.close();
-    await house.stores.close();
     throw listenFault(error);
   }
 }

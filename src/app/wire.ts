@@ -33,7 +33,7 @@ import { makeMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
 import { openPolicies } from './policies.ts';
 import type { Policies } from './policies.ts';
-import { policiesDirectory } from './stores.ts';
+import { clockBehind, policiesDirectory } from './stores.ts';
 import type { Stores } from './stores.ts';
 import type { Logger } from './server.ts';
 import { openTrustRoot } from './trust.ts';
@@ -99,7 +99,10 @@ export async function openHouse(
   const { database } = stores.postgres;
   const history = await openHistory(site);
   const tables = openTables(stores);
-  const rooms = await openRooms(site, history, tables);
+  const rooms = await openRooms(site, history, tables).catch(async (error: unknown) => {
+    await history.log.close();
+    throw error;
+  });
   const { arrivals, policies, reconsideration, head, producers } = rooms;
   const listening = listen(database, [
     { channel: headChannel, hear: head.wake },
@@ -141,7 +144,10 @@ async function openHistory({ stores, configuration, clock, failed }: Site) {
   const trust = await openTrustRoot(
     { store: stores.sequence, sequencer: log.sequencer, keys: stores.keys, clock, trustRoots },
     configuration.origin,
-  );
+  ).catch(async (error: unknown) => {
+    await log.close();
+    throw error;
+  });
   return { log, trust, heard };
 }
 
@@ -164,6 +170,7 @@ async function openRooms(site: Site, history: History, tables: Tables) {
   const { stores, configuration, clock, metrics, failed } = site;
   const { log, trust } = history;
   const { catalog, settings, decisionStore, jobs } = tables;
+  const startSize = (await log.ledger.head()).size;
   const dossiers: Dossiers = openDossiers({
     catalog,
     ledger: log.ledger,
@@ -199,6 +206,7 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     failed: failed('reconsidering failed'),
   });
   const producers = openProducers();
+  producers.warm();
   const arrivals: Arrivals = openArrivals({
     configuration,
     clock,
@@ -214,7 +222,7 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     took: (seconds) => metrics.intakes.observe(seconds),
     failed: failed('an intake failed'),
   });
-  const head = await openHeadWatch(site, history, told);
+  const head = openHeadWatch(site, history, { startSize, told });
   return { dossiers, writer, policies, decisions, reconsideration, producers, arrivals, head };
 }
 
@@ -256,20 +264,25 @@ async function openPolicyFolder(site: Site, writer: LedgerWriter, changed: () =>
   return policies;
 }
 
-async function openHeadWatch(
-  { stores, metrics, failed }: Site,
-  { log, heard }: History,
-  told: (entries: readonly LoggedEvidence[]) => void,
-): Promise<HeadWatch> {
-  const { size } = await log.ledger.head();
-  metrics.logSize.set(size);
-  const head = watchHead({
+function openHeadWatch(
+  { stores, metrics, clock, logger, failed }: Site,
+  { heard }: History,
+  watched: {
+    readonly startSize: number;
+    readonly told: (entries: readonly LoggedEvidence[]) => void;
+  },
+): HeadWatch {
+  metrics.logSize.set(watched.startSize);
+  const head: HeadWatch = watchHead({
     store: stores.sequence,
     steady: steadyClock,
-    startSize: size,
+    startSize: watched.startSize,
     grown: (entries, grownTo) => {
       metrics.logSize.set(grownTo);
-      told(entries);
+      watched.told(entries);
+      const behindMs = clockBehind(clock, head.ledgerAge().signedAtMs);
+      metrics.clockBehind.set(behindMs / 1000);
+      if (behindMs > 1000) logger.error({ behindMs }, 'the system clock is behind the last checkpoint');
     },
     failed: failed('reading the head of the ledger failed'),
   });

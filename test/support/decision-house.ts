@@ -226,6 +226,7 @@ function memoryDecisions(kept: KeptDecision[]): DecisionStore {
     save: async (one) => void kept.push(one),
     wasAllowed: async (question) =>
       kept.some((one) => same(question)(one) && one.decision.verdict !== 'deny'),
+    recent: async () => kept.toReversed(),
     list: async (_namespace, artifact) => kept.filter((one) => one.decision.question.artifact === artifact),
   };
 }

@@ -40,17 +40,15 @@ test('who asks after a revocation was acknowledged does not get a reading that b
   const house = await openDecisionHouse();
   const { find } = house.ports;
   const gate = Promise.withResolvers<void>();
-  let reading = false;
+  const begun = Promise.withResolvers<void>();
   house.ports.find = async (query) => {
     const found = await find(query);
-    if (!reading) {
-      reading = true;
-      await gate.promise;
-    }
+    begun.resolve();
+    await gate.promise;
     return found;
   };
   const early = house.dossiers.open('default', house.snapshot.artifact);
-  while (!reading) await new Promise((resolve) => setImmediate(resolve));
+  await begun.promise;
   await house.revoke();
   const late = house.dossiers.open('default', house.snapshot.artifact);
   gate.resolve();

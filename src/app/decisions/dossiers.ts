@@ -5,6 +5,7 @@ import { rootsOf } from '#artifact/roots.ts';
 import type { Ledger, LogHead } from '#evidence/ledger.ts';
 import type { Tier } from '#evidence/predicates.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
+import { mapInSlices } from '#lib/slices.ts';
 import { systemNamespace } from '#evidence/statement.ts';
 import type { LoggedEvidence } from '#evidence/statement.ts';
 import { verifyLogged } from '#evidence/verify.ts';
@@ -168,9 +169,12 @@ async function load(ports: DossierPorts, namespace: string, artifact: Digest): P
   });
   const evidence: VerifiedEvidence[] = [];
   const rejected: Dossier['rejected'][number][] = [];
-  for (const entry of logged) {
-    if (entry.statement.predicateType === predicateTypes.decision) continue;
-    const verified = verifyLogged(entry, ports.trust());
+  const trust = ports.trust();
+  const others = logged.filter(({ statement }) => statement.predicateType !== predicateTypes.decision);
+  for (const { entry, verified } of await mapInSlices(others, (entry) => ({
+    entry,
+    verified: verifyLogged(entry, trust),
+  }))) {
     if (verified.ok) evidence.push(verified.evidence);
     else rejected.push({ evidence: entry, reasons: verified.reasons });
   }
