@@ -2,6 +2,7 @@ import type { Ledger, PendingEntry } from '#evidence/ledger.ts';
 import { placeStatement } from '#evidence/statement.ts';
 import type { LoggedEvidence, Statement } from '#evidence/statement.ts';
 import { signStatement } from '#evidence/envelope.ts';
+import { mapInSlices } from '#lib/slices.ts';
 import type { Signer } from '#evidence/signer.ts';
 
 /** Signs statements and puts them into the ledger; the only way in for producers, people and decisions. */
@@ -22,12 +23,13 @@ export function openLedgerWriter(
   return {
     write: async (namespace, statements, signer) => {
       if (statements.length === 0) return [];
-      const pending: PendingEntry[] = [];
-      for (const unplaced of statements) {
-        const statement = placeStatement(unplaced, namespace);
-        const signed = await signStatement(statement, signer);
-        pending.push({ namespace, statement, envelope: signed.envelope });
-      }
+      const pending = await Promise.all(
+        await mapInSlices(statements, async (unplaced): Promise<PendingEntry> => {
+          const statement = placeStatement(unplaced, namespace);
+          const { envelope } = await signStatement(statement, signer);
+          return { namespace, statement, envelope };
+        }),
+      );
       const logged = await ledger.append(pending);
       told(logged);
       return logged;

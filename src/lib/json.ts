@@ -101,10 +101,27 @@ function scanStructure(bytes: Uint8Array, maximumDepth: number): number {
   return members;
 }
 
+/** Longer strings than this are worth a call of the native search. */
+const shortString = 64;
+
 function endOfString(bytes: Uint8Array, start: number): number {
+  const near = Math.min(bytes.length, start + shortString);
   let index = start;
-  while (index < bytes.length && bytes[index] !== quote) index += bytes[index] === backslash ? 2 : 1;
-  return index;
+  while (index < near && bytes[index] !== quote) index += bytes[index] === backslash ? 2 : 1;
+  return index < near ? index : endOfLongString(bytes, index);
+}
+
+/** A quote ends the string unless an odd number of backslashes stands before it; `start` is not inside an escape. */
+function endOfLongString(bytes: Uint8Array, start: number): number {
+  for (let from = start; from < bytes.length;) {
+    const found = bytes.indexOf(quote, from);
+    if (found < 0) return bytes.length;
+    let before = found;
+    while (before > from && bytes[before - 1] === backslash) before -= 1;
+    if ((found - before) % 2 === 0) return found;
+    from = found + 1;
+  }
+  return bytes.length;
 }
 
 function countMembers(root: JsonValue): number {

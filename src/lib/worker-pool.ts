@@ -59,6 +59,11 @@ export class WorkerPool<T, R> {
     });
   }
 
+  /** Starts every worker now: a module graph takes longer to load than most tasks to run. */
+  warm(): void {
+    while (!this.#closed && this.#running + this.#idle.length < this.#options.size) this.#rest(this.#spawn());
+  }
+
   /** Ends every idle worker; tasks under way finish, those that wait are aborted. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -100,17 +105,21 @@ export class WorkerPool<T, R> {
     this.#running -= 1;
     worker.removeAllListeners();
     if (reusable && !this.#closed) {
-      worker.unref();
-      // An idle worker that dies must not take the process with it.
-      worker.on('error', () => this.#forget(worker));
-      worker.on('exit', () => this.#forget(worker));
-      this.#idle.push(worker);
+      this.#rest(worker);
     } else {
       worker.on('error', () => undefined);
       await worker.terminate();
     }
     job.settle(outcome);
     this.#next();
+  }
+
+  #rest(worker: Worker): void {
+    worker.unref();
+    // An idle worker that dies must not take the process with it.
+    worker.on('error', () => this.#forget(worker));
+    worker.on('exit', () => this.#forget(worker));
+    this.#idle.push(worker);
   }
 
   #forget(worker: Worker): void {

@@ -1,4 +1,4 @@
-import { digestOfHex, hexOf } from '#artifact/digest.ts';
+import { hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import { systemNamespace } from '#evidence/statement.ts';
 import { limits } from '#lib/limits.ts';
@@ -108,12 +108,12 @@ function relevant(
   subject: DecisionSubject,
   evidence: readonly VerifiedEvidence[],
 ): readonly About[] {
-  const known = new Set<string>([hexOf(subject.artifact)]);
+  const known = new Map<string, Digest>([[hexOf(subject.artifact), subject.artifact]]);
   for (const name of rootNames) {
     const root = subject.roots[name];
-    if (root !== null) known.add(hexOf(root));
+    if (root !== null) known.set(hexOf(root), root);
   }
-  for (const file of subject.files) known.add(hexOf(file.digest));
+  for (const { digest } of subject.files) known.set(hexOf(digest), digest);
   const seen = new Set<Digest>();
   const result: About[] = [];
   for (const entry of evidence) {
@@ -123,9 +123,8 @@ function relevant(
       entry.statement.predicateType === predicateTypes.revocation && entry.namespace === systemNamespace;
     if (entry.namespace !== question.namespace && !everywhere) continue;
     const digests = entry.statement.subject
-      .map(({ digest }) => digest.sha256)
-      .filter((hex) => known.has(hex))
-      .map(digestOfHex);
+      .map(({ digest }) => known.get(digest.sha256))
+      .filter((digest) => digest !== undefined);
     if (digests.length > 0) result.push({ entry, digests });
   }
   return result.toSorted(

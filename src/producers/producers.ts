@@ -10,6 +10,8 @@ import { openScanner } from './scan/scanner.ts';
  */
 export interface ProducerTable extends AsyncDisposable {
   readonly producers: readonly Producer[];
+  /** Starts the workers now instead of with the first file, which then waits for them. */
+  warm(): void;
 }
 
 export function openProducers(): ProducerTable {
@@ -17,6 +19,10 @@ export function openProducers(): ProducerTable {
   const bom = createBomProducer();
   return {
     producers: [createObserveProducer(), createScanProducer(scanner), bom],
+    warm: () => {
+      scanner.warm();
+      bom.warm();
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all([scanner.close(), bom[Symbol.asyncDispose]()]);
     },

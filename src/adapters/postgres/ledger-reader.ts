@@ -1,4 +1,5 @@
 import type { Ledger } from '#evidence/ledger.ts';
+import { mapInSlices } from '#lib/slices.ts';
 import type { Database } from './database.ts';
 import { evidenceColumns, parseEvidenceRow } from './evidence-row.ts';
 import { digestBytes } from './rows.ts';
@@ -24,7 +25,7 @@ export function openLedgerReader(database: Database): Pick<Ledger, 'find'> {
           values: [namespace, subjects.map(digestBytes), predicateTypes ?? null, beforeIndex ?? null],
         }),
       );
-      return rows.map(parseEvidenceRow);
+      return mapInSlices(rows, parseEvidenceRow);
     },
   };
 }

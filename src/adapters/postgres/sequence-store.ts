@@ -6,6 +6,7 @@ import type {
 } from '#evidence/log/sequence-store.ts';
 import { Fault } from '#lib/fault.ts';
 import { faultPoint } from '#lib/fault-point.ts';
+import { mapInSlices } from '#lib/slices.ts';
 import type { Database, Session } from './database.ts';
 import { evidenceColumns, parseSequencedRow } from './evidence-row.ts';
 import { enqueueIn, type NewJob } from './jobs.ts';
@@ -45,7 +46,7 @@ export function openSequenceStore(database: Database, options: SequenceStoreOpti
               WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index`,
             values: [start, end],
           })
-          .then((rows) => rows.map(parseSequencedRow)),
+          .then((rows) => mapInSlices(rows, parseSequencedRow)),
       ),
   };
 }

@@ -140,10 +140,14 @@ async function fetchFiles(
 
 async function inspect(ports: ArrivalPorts, snapshot: Snapshot, signal: AbortSignal): Promise<void> {
   const input = await inputOf(ports, snapshot, signal);
-  for (const producer of ports.inspectors) {
-    const statements = await producer.produce(input);
-    await ports.write(snapshot.namespace, statements);
-  }
+  // Side by side, so that the bytes are read while they are in memory, and one durable append for all of it. What one
+  // producer made is kept where another one fails.
+  const produced = await Promise.allSettled(ports.inspectors.map((producer) => producer.produce(input)));
+  await ports.write(
+    snapshot.namespace,
+    produced.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : [])),
+  );
+  for (const outcome of produced) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 async function inputOf(ports: ArrivalPorts, snapshot: Snapshot, signal: AbortSignal): Promise<ProducerInput> {

@@ -3,6 +3,7 @@ import { toFault } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
 import type { Snapshot } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
+import { roleOf } from '#artifact/roles.ts';
 import type { Arrival, Listing } from '#gates/pull/ports.ts';
 import { listingName } from './listings.ts';
 
@@ -107,8 +108,13 @@ function stateOf(clock: Clock, flight: Flight, paths: readonly string[]): Arriva
     if (failure !== undefined && nowMs - failure.atMs < failureKeptMs)
       return { kind: 'failed', fault: failure.fault };
   }
-  const settled = needed.every((path) => nowMs - (flight.ready.get(path) ?? -Infinity) < settledForMs);
+  const settled = needed.every((path) => nowMs - settledAtMs(flight, path) < settledForMs);
   return flight.snapshot !== undefined && settled ? arrived(flight.snapshot, paths) : undefined;
+}
+
+/** A file that steers loading is settled with the commit: every round brings all of them. */
+function settledAtMs({ ready }: Flight, path: string): number {
+  return ready.get(path) ?? (roleOf(path) === 'steering' ? ready.get(noPath) : undefined) ?? -Infinity;
 }
 
 async function runRound(ports: FlightPorts, listing: Listing, flight: Flight): Promise<void> {

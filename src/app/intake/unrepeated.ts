@@ -14,22 +14,31 @@ export async function unrepeated(
   clock: Clock,
   produced: { readonly namespace: string; readonly statements: readonly Statement[] },
 ): Promise<readonly Statement[]> {
-  const fresh: Statement[] = [];
-  for (const statement of produced.statements) {
-    const [subject, ...others] = statement.subject;
-    if (subject === undefined || others.length > 0) {
-      fresh.push(statement);
-      continue;
-    }
-    const logged = await ledger.find({
-      namespace: produced.namespace,
-      subjects: [digestOfHex(subject.digest.sha256)],
-      predicateTypes: [statement.predicateType],
-    });
-    const newest = logged.at(-1);
-    if (newest === undefined || !standsFor(newest, statement, clock)) fresh.push(statement);
-  }
-  return fresh;
+  const single = produced.statements.filter(({ subject }) => subject.length === 1);
+  if (single.length === 0) return produced.statements;
+  const logged = await ledger.find({
+    namespace: produced.namespace,
+    subjects: [...new Set(single.map(subjectOf))].map(digestOfHex),
+    predicateTypes: [...new Set(single.map(({ predicateType }) => predicateType))],
+  });
+  return produced.statements.filter((statement) => {
+    if (statement.subject.length !== 1) return true;
+    const newest = logged.findLast((entry) => isAbout(entry.statement, statement));
+    return newest === undefined || !standsFor(newest, statement, clock);
+  });
+}
+
+function subjectOf({ subject }: Statement): string {
+  return subject[0]?.digest.sha256 ?? '';
+}
+
+/** The same kind, and among its subjects the one of `statement`. */
+function isAbout(logged: Statement, statement: Statement): boolean {
+  const wanted = subjectOf(statement);
+  return (
+    logged.predicateType === statement.predicateType &&
+    logged.subject.some(({ digest }) => digest.sha256 === wanted)
+  );
 }
 
 function standsFor(entry: LoggedEvidence, statement: Statement, clock: Clock): boolean {

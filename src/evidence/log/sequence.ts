@@ -4,6 +4,7 @@ import type { Clock } from '#lib/clock.ts';
 import { Fault, toFault } from '#lib/fault.ts';
 import { faultPoint } from '#lib/fault-point.ts';
 import { appendLeaves, emptyFrontier, leafHash, rootOf, type Frontier } from '#lib/merkle.ts';
+import { mapInSlices } from '#lib/slices.ts';
 import { decodePayload, encodeEnvelope, encodePae } from '../envelope.ts';
 import type { LogHead, PendingEntry } from '../ledger.ts';
 import type { Signer } from '../signer.ts';
@@ -24,6 +25,9 @@ export interface SequencerOptions {
   /** Called after each commit of this process; starts projections and wakes subscribers. Must not throw. */
   readonly committed?: (head: LogHead) => void;
 }
+
+/** From so many entries on others have their turn while they are sealed. */
+const manyEntries = 4;
 
 /** The writing half of the `Ledger`; `find` is the database's. */
 export interface Sequencer {
@@ -95,7 +99,9 @@ export async function openSequencer(options: SequencerOptions): Promise<Sequence
     append: async (pending) => {
       if (closed !== undefined) throw closed;
       if (pending.length === 0) return [];
-      const entries = pending.map(sealEntry);
+      const few = pending.length < manyEntries;
+      const entries = few ? pending.map(sealEntry) : await mapInSlices(pending, sealEntry);
+      if (closed !== undefined) throw closed;
       return new Promise((resolve, reject) => {
         queue.push({ entries, resolve, reject });
         running ??= Promise.resolve().then(run);

@@ -25,7 +25,7 @@ const workerScript = new URL(
  * The AI-BOM of an artifact, one statement about its digest. Headers of foreign files are read in worker threads with
  * the limits of a scan; a file that cannot be read is listed with its digest and without facts.
  */
-export function createBomProducer(): Producer & AsyncDisposable {
+export function createBomProducer(): Producer & AsyncDisposable & { warm(): void } {
   const pool = new WorkerPool<{ readonly role: FactsRole }, FileFacts>({
     script: workerScript,
     size: Math.min(2, availableParallelism()),
@@ -47,6 +47,7 @@ export function createBomProducer(): Producer & AsyncDisposable {
         },
       ];
     },
+    warm: () => pool.warm(),
     [Symbol.asyncDispose]: () => pool.close(),
   };
 }

@@ -26,6 +26,8 @@ export interface ScannableFile {
 export interface Scanner extends AsyncDisposable {
   scanBlob(source: TaskSource, signal?: AbortSignal): Promise<Judgement>;
   scanArtifact(files: readonly ScannableFile[], signal?: AbortSignal): Promise<Judgement>;
+  /** Starts the workers before the first file arrives. */
+  warm(): void;
   close(): Promise<void>;
 }
 
@@ -57,6 +59,7 @@ export function openScanner(options: ScannerOptions = {}): Scanner {
       });
       return judgementOf(await pool.run({ kind: 'artifact', files: listed }, sources, signal), signal);
     },
+    warm: () => pool.warm(),
     close,
     [Symbol.asyncDispose]: close,
   };
