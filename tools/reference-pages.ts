@@ -35,8 +35,8 @@ function fallbackOf(name: ConfigName): string {
   const { fallback } = configKeys[name];
   if (fallback === undefined) return '';
   if (fallback instanceof URL) return `\`${fallback.href}\``;
-  if (typeof fallback === 'object') return `\`${fallback.host}:${fallback.port}\``;
-  return `\`${fallback}\``;
+  if (typeof fallback === 'object' && 'port' in fallback) return `\`${fallback.host}:${fallback.port}\``;
+  return `\`${String(fallback)}\``;
 }
 
 /** docs/reference/configuration.md. */
