@@ -4,12 +4,14 @@ import { basename, dirname } from 'node:path';
 export type DiskEvent =
   | { readonly kind: 'create'; readonly path: string }
   | { readonly kind: 'make-directory'; readonly path: string }
-  | { readonly kind: 'write'; readonly path: string; readonly sizeBytes: number }
+  | { readonly kind: 'write'; readonly path: string; readonly sizeBytes: number; bytes(): Buffer }
   | { readonly kind: 'sync'; readonly path: string }
   | { readonly kind: 'rename'; readonly from: string; readonly to: string }
   | { readonly kind: 'remove'; readonly path: string }
   /** The program told somebody something: a line on standard output. */
-  | { readonly kind: 'say'; readonly line: string };
+  | { readonly kind: 'say'; readonly line: string }
+  /** Bytes given to a socket; only in traces with `-yy`, which tells sockets apart. */
+  | { readonly kind: 'send'; readonly socket: string; bytes(): Buffer };
 
 /** Options for strace that `parseTrace` reads. */
 export const straceArguments: readonly string[] = [
@@ -45,7 +47,7 @@ function parseCall(call: string): DiskEvent | undefined {
   if (name === undefined || rest === undefined || result === undefined || result.startsWith('-'))
     return undefined;
   const paths = [...rest.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? '');
-  const descriptor = /^(\d+)<([^>]*)>/.exec(rest);
+  const descriptor = /^(\d+)<((?:TCP|TCPv6|UNIX[-A-Z]*):\[.*?\]|[^>]*)>/.exec(rest);
   switch (name) {
     case 'open':
     case 'openat':
@@ -65,12 +67,33 @@ function parseCall(call: string): DiskEvent | undefined {
       return { kind: 'remove', path: paths[0] ?? '' };
     default:
       if (descriptor?.[1] === '1') return { kind: 'say', line: (paths[0] ?? '').replace(/\\n$/, '') };
-      return { kind: 'write', path: descriptor?.[2] ?? '', sizeBytes: Number(result) };
+      return parseWrite(descriptor?.[2] ?? '', paths, Number(result));
   }
 }
 
+function parseWrite(path: string, parts: readonly string[], sizeBytes: number): DiskEvent {
+  const bytes = (): Buffer => Buffer.concat(parts.map(unescapeBytes)).subarray(0, sizeBytes);
+  if (/^(?:TCP|UNIX)/.test(path)) return { kind: 'send', socket: path, bytes };
+  return { kind: 'write', path, sizeBytes, bytes };
+}
+
+const escapes: Readonly<Record<string, number>> = { n: 10, t: 9, r: 13, v: 11, f: 12 };
+
+/** A string as strace prints it (C escapes, octal) to its bytes. */
+function unescapeBytes(printed: string): Buffer {
+  const octal = /^[0-7]/;
+  return Buffer.from(
+    printed.replaceAll(/\\([0-7]{1,3}|x[0-9a-f]{2}|.)/gs, (_, code: string) => {
+      if (octal.test(code)) return String.fromCharCode(Number.parseInt(code, 8));
+      if (code.length === 3) return String.fromCharCode(Number.parseInt(code.slice(1), 16));
+      return String.fromCharCode(escapes[code] ?? code.charCodeAt(0));
+    }),
+    'latin1',
+  );
+}
+
 function isBelow(event: DiskEvent, root: string): boolean {
-  if (event.kind === 'say') return true;
+  if (event.kind === 'say' || event.kind === 'send') return true;
   const path = event.kind === 'rename' ? event.to : event.path;
   return path === root || path.startsWith(`${root}/`);
 }

@@ -86,7 +86,7 @@ export async function npmStart(
 }
 
 /** npm runs a shell that runs the launcher, which becomes the server: the one that is asked to stop is the last. */
-async function serverPid(pid: number): Promise<number> {
+export async function serverPid(pid: number): Promise<number> {
   const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8');
   if (commandLine.includes('/src/app/main.ts\0serve')) return pid;
   for (const child of (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ')) {
