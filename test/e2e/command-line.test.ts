@@ -22,7 +22,15 @@ after(() => removeFolder(folder));
 const run = (
   words: readonly string[],
   environment: Readonly<Record<string, string>> = {},
-): Promise<CommandResult> => runWeighbridge(words, { directory: folder, environment });
+): Promise<CommandResult> => runWeighbridge(words, { directory: folder, environment, timeoutMs: 60_000 });
+
+/** `serve` that would disturb nobody, should it start although it must not. */
+const harmless = [
+  'serve',
+  '--listen=127.0.0.1:0',
+  '--console-listen=127.0.0.1:0',
+  '--upstream=http://127.0.0.1:9',
+];
 
 /** Colours and cursor movements have no place in a pipe. */
 function demandPlain(said: CommandResult): void {
@@ -101,7 +109,7 @@ describe('mistakes', () => {
     [['decide', '--offline', 'not-there.tar'], 1, /cannot read `not-there\.tar`/],
     [['decide', '--offline', 'not-there.tar', '--environment', 'staging'], 1, /no meaning with `--offline`/],
     [['decide', '--offline', 'not-there.tar', '--trust', 'x'], 1, /digest\.invalid/],
-    [['serve', 'now'], 1, /`now`/, /command\.usage/],
+    [[...harmless, 'now'], 1, /`now`/, /command\.usage/],
     [['doctor', 'now'], 1, /`now`/, /command\.usage/],
     [['log', 'now'], 1, /`now`/, /command\.usage/],
     [['reindex', 'now'], 1, /`now`/, /command\.usage/],
@@ -198,23 +206,31 @@ describe('without a server', () => {
 
 describe('configuration', () => {
   test('an unknown key is named in every source, with the nearest known one', async () => {
-    await fails(['serve', '--lisen', '1'], 1, /no option `--lisen`/, /did you mean `--listen`\?/);
-    const variable = await run(['serve'], { WEIGHBRIDGE_LISEN: '1' });
+    await fails([...harmless, '--lisen', '1'], 1, /no option `--lisen`/, /did you mean `--listen`\?/);
+    const variable = await run(harmless, { WEIGHBRIDGE_LISEN: '1' });
     assert.equal(variable.code, 1);
     assert.match(variable.stderr, /unknown variable `WEIGHBRIDGE_LISEN`/);
     assert.match(variable.stderr, /did you mean `WEIGHBRIDGE_LISTEN`\?/);
     await writeFile(join(folder, 'typo.yaml'), 'lisen: 127.0.0.1:1\n');
-    await fails(['serve', '--config', 'typo.yaml'], 1, /unknown key `lisen`/, /did you mean `listen`\?/);
+    await fails([...harmless, '--config', 'typo.yaml'], 1, /unknown key `lisen`/, /did you mean `listen`\?/);
   });
 
   test('a file that is not there, not YAML, not keys', async () => {
-    await fails(['serve', '--config', 'absent.yaml'], 1, /cannot read configuration file `\S*absent\.yaml`/);
+    await fails(
+      [...harmless, '--config', 'absent.yaml'],
+      1,
+      /cannot read configuration file `\S*absent\.yaml`/,
+    );
     await writeFile(join(folder, 'broken.yaml'), 'a: [\n');
-    await fails(['serve', '--config', 'broken.yaml'], 1, /is not YAML/);
+    await fails([...harmless, '--config', 'broken.yaml'], 1, /is not YAML/);
     await writeFile(join(folder, 'list.yaml'), '- listen\n');
-    await fails(['serve', '--config', 'list.yaml'], 1, /is not a list of keys|must be/);
+    await fails([...harmless, '--config', 'list.yaml'], 1, /is not a list of keys|must be/);
     await writeFile(join(folder, 'nested.yaml'), 'listen: {host: a}\n');
-    await fails(['serve', '--config', 'nested.yaml'], 1, /`listen` in `\S*nested\.yaml` must be one value/);
+    await fails(
+      [...harmless, '--config', 'nested.yaml'],
+      1,
+      /`listen` in `\S*nested\.yaml` must be one value/,
+    );
   });
 
   /** A value that each key refuses; the refusal names the source, so it also shows which source won. */

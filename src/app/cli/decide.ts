@@ -5,7 +5,6 @@ import { findArtifact } from './artifact-argument.ts';
 import { callServer, dataOption, member } from './connection.ts';
 import { outputFormat, outputOption, print } from './command.ts';
 import type { Command, CommandContext, CommandInput, CommandOption, ExitCode } from './command.ts';
-import { recheckOffline } from './offline.ts';
 
 const questionOptions: readonly CommandOption[] = [
   { name: 'action', value: 'VERB', summary: 'pull, promote, deploy, load or serve; pull by default' },
@@ -48,7 +47,11 @@ export const decide: Command = {
   ],
   run: async (input, context) => {
     const offline = input.flags.get('offline');
-    if (offline !== undefined) return recheckOffline(offline, input, context);
+    if (offline !== undefined) {
+      // Loaded here: asking a server needs no policy engine.
+      const { recheckOffline } = await import('./offline.ts');
+      return recheckOffline(offline, input, context);
+    }
     const destination = input.flags.get('export');
     const body = await questionBody(input, context);
     if (destination === undefined) return answer(input, context, body);

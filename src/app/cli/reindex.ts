@@ -1,10 +1,5 @@
-import { makeLogIdentity } from '#evidence/log/checkpoint.ts';
-import { reindex as reindexLog } from '#evidence/log/reindex.ts';
-import { openLogDirectory } from '#adapters/filesystem/log-files.ts';
 import { readConfiguration } from '../config.ts';
-import { openTableRebuild } from '../rebuild.ts';
 import { refuseSecondServer } from '../running.ts';
-import { openStores } from '../stores.ts';
 import { outputFormat, outputOption, print } from './command.ts';
 import type { Command } from './command.ts';
 import { configOptions } from './config-options.ts';
@@ -24,26 +19,15 @@ export const reindex: Command = {
       directory: context.directory,
     });
     await refuseSecondServer(configuration.data);
-    const stores = await openStores(configuration);
-    try {
-      const progress = (text: string): void => {
-        if (context.stderr.isTTY === true) context.stderr.write(`\r${text}\x1b[K`);
-      };
-      const log = makeLogIdentity(configuration.origin, stores.keys.log.publicKeyPem);
-      const published = { files: openLogDirectory(stores.logDirectory), blobs: stores.blobs, log };
-      const tables = openTableRebuild(stores);
-      const head = await reindexLog(published, stores.sequence, {
-        derive: tables.add,
-        progress: (entries, size) => progress(`log entries ${entries} of ${size}`),
-      });
-      const rebuilt = tables.counts();
-      progress('');
-      const answer = { ...rebuilt, rootHash: head.rootHash };
-      const text = `rebuilt ${rebuilt.entries} entries, ${rebuilt.snapshots} snapshots, ${rebuilt.decisions} decisions; root hash ${head.rootHash}\n`;
-      await print(context.stdout, format === 'json' ? `${JSON.stringify(answer)}\n` : text);
-      return 0;
-    } finally {
-      await stores.close();
-    }
+    // Loaded here: the database's libraries would cost every other command time.
+    const { reindexStores } = await import('../reindex.ts');
+    const progress = (text: string): void => {
+      if (context.stderr.isTTY === true) context.stderr.write(`\r${text}\x1b[K`);
+    };
+    const answer = await reindexStores(configuration, progress);
+    progress('');
+    const text = `rebuilt ${answer.entries} entries, ${answer.snapshots} snapshots, ${answer.decisions} decisions; root hash ${answer.rootHash}\n`;
+    await print(context.stdout, format === 'json' ? `${JSON.stringify(answer)}\n` : text);
+    return 0;
   },
 };

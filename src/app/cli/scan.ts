@@ -1,5 +1,3 @@
-import { openScanner } from '#producers/scan/scanner.ts';
-import { exitOfScan, renderScan, scanTree } from '#producers/scan/scan-tree.ts';
 import { Fault } from '#lib/fault.ts';
 import { outputFormat, outputOption, print } from './command.ts';
 import type { Command } from './command.ts';
@@ -14,6 +12,9 @@ export const scan: Command = {
     const format = outputFormat(input);
     if (input.positionals.length === 0)
       throw new Fault('command.usage', 'nothing to scan', { hint: 'name files or directories' });
+    // Loaded here: no other command needs the readers of model formats.
+    const { openScanner } = await import('#producers/scan/scanner.ts');
+    const { exitOfScan, renderScan, scanTree } = await import('#producers/scan/scan-tree.ts');
     await using scanner = openScanner();
     const report = await scanTree(scanner, input.positionals);
     await print(context.stdout, format === 'json' ? `${JSON.stringify(report)}\n` : renderScan(report));

@@ -1,6 +1,6 @@
 import { readConfiguration } from '../config.ts';
 import { exitWithParent } from '../parent.ts';
-import { startServer } from '../start.ts';
+import type { RunningServer } from '../start.ts';
 import { print } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 import { configOptions } from './config-options.ts';
@@ -19,6 +19,8 @@ export const serve: Command = {
       directory: context.directory,
     });
     const stop = stopSignal();
+    // Loaded here: the server's libraries would cost every other command a second.
+    const { startServer } = await import('../start.ts');
     const server = await startServer(configuration, { terminal: context.stderr.isTTY === true, stop });
     await print(context.stdout, bannerOf(server, context));
     const failure = await server.ended;
@@ -39,9 +41,7 @@ function stopSignal(): AbortSignal {
   return stop.signal;
 }
 
-type Started = Awaited<ReturnType<typeof startServer>>;
-
-function bannerOf(server: Started, context: CommandContext): string {
+function bannerOf(server: RunningServer, context: CommandContext): string {
   const bold =
     context.stdout.isTTY === true ? (text: string) => `\x1b[1m${text}\x1b[0m` : (text: string) => text;
   const token =
