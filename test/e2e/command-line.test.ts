@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { chmod, mkdir, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { configKeys, environmentName } from '#app/config.ts';
 import { safetensors, tensor } from '../support/model-bytes.ts';
-import { removeFolder, runWeighbridge, startTestServer } from '../support/server.ts';
+import { openLoopbackHub } from '../support/hub/hub.ts';
+import { removeFolder, runProgram, runWeighbridge, startTestServer } from '../support/server.ts';
 import type { CommandResult, TestServer } from '../support/server.ts';
 import { openWholeHouse } from '../support/whole-house.ts';
 import type { WholeHouse } from '../support/whole-house.ts';
@@ -169,8 +171,19 @@ describe('scan and digest need no server', () => {
     const said = await run(['scan', 'locked']);
     // Root may read everything, and then it is found out.
     assert.equal(said.code, process.getuid?.() === 0 ? 2 : 1);
-    await writeFile(join(folder, 'link-target'), pickle);
   });
+});
+
+test('a pipe and a link out of the directory are neither followed nor clean', async () => {
+  const odd = join(folder, 'odd');
+  await mkdir(odd);
+  await symlink('/etc/passwd', join(odd, 'config.json'));
+  assert.equal((await run(['scan', 'odd'])).code, 1);
+  await fails(['digest', 'odd'], 1, /file\.link/, /hint: copy the file into its place/);
+  await rm(join(odd, 'config.json'));
+  assert.equal((await runProgram('mkfifo', [join(odd, 'model.bin')])).code, 0);
+  assert.equal((await run(['scan', 'odd'])).code, 1);
+  await fails(['digest', 'odd'], 1, /file\.special/);
 });
 
 describe('without a server', () => {
@@ -252,7 +265,7 @@ describe('configuration', () => {
     'interim-responses': 'maybe',
     'log-level': 'loud',
   };
-  /** Keys that take any text: where they came from is shown below by what they do. */
+  /** Keys that take any text: which source won is shown below by what they do. */
   const anyText = new Set(['data', 'policies', 'upstream-token']);
 
   test('every key is either refused below or takes any text', () => {
@@ -281,7 +294,7 @@ describe('configuration', () => {
     });
   }
 
-  test('`data` and `policies` too: the directory that is used is the one of the strongest source', async () => {
+  test('`data` too: the directory that is used is the one of the strongest source', async () => {
     const [byFile, byVariable, byFlag] = ['file', 'variable', 'flag'].map((name) =>
       join(folder, `data-${name}`),
     );
@@ -431,28 +444,51 @@ describe('with a server', () => {
   });
 });
 
-test('on an address that others can reach, pulling needs a token', async () => {
+test('on an address that others can reach, pulling needs a token; the file, the variables and the flags all count', async () => {
   const port = await freePort();
-  const hub = new URL('http://127.0.0.1:9');
+  const hub = await openLoopbackHub();
+  const commit = await hub.commit('org/m', { 'config.json': '{}' });
+  const data = join(folder, 'open');
+  await mkdir(data);
+  const [weak, strong] = [join(folder, 'policies-of-file'), join(folder, 'policies-of-variable')];
+  await writeFile(
+    join(data, 'config.yaml'),
+    `policies: ${weak}\nupstream-token: hf_tokenOfTheFile\nenvironment: staging\n`,
+  );
   const server: TestServer = await startTestServer({
-    upstream: hub,
-    data: join(folder, 'open'),
+    upstream: hub.url,
+    data,
     listen: `0.0.0.0:${port}`,
+    environment: { WEIGHBRIDGE_POLICIES: strong, WEIGHBRIDGE_ENVIRONMENT: 'production' },
+    flags: ['--environment', 'development'],
   });
   try {
-    const refused = await fetch(`http://127.0.0.1:${port}/org/m/resolve/main/config.json`);
+    assert.match(server.output(), /policies +\S+policies-of-variable\n/);
+    assert.deepEqual(
+      [weak, strong].map((path) => existsSync(path)),
+      [false, true],
+    );
+    const file = `http://127.0.0.1:${port}/org/m/resolve/main/config.json`;
+    const pull = (authorization?: string): Promise<Response> =>
+      fetch(file, { headers: authorization === undefined ? {} : { authorization } });
+    const refused = await pull();
     assert.equal(refused.status, 401);
     assert.equal(refused.headers.get('x-error-code'), 'request.unauthenticated');
-    const unknown = await fetch(`http://127.0.0.1:${port}/org/m/resolve/main/config.json`, {
-      headers: { authorization: 'Bearer hf_somebodyElses' },
-    });
-    assert.equal(unknown.status, 401);
-    const known = await fetch(`http://127.0.0.1:${port}/api/whoami-v2`, {
+    assert.equal((await pull('Bearer hf_somebodyElses')).status, 401);
+    assert.equal(hub.seen.length, 0, 'upstream is not asked for strangers');
+    const known = await pull(`Bearer ${server.token}`);
+    assert.deepEqual([known.status, known.headers.get('x-repo-commit')], [200, commit]);
+    assert.deepEqual(
+      new Set(hub.seen.filter((seen) => seen.server === 'hub').map(({ headers }) => headers.authorization)),
+      new Set(['Bearer hf_tokenOfTheFile']),
+    );
+    const whoami = await fetch(`${server.console}/wb/v1/whoami`, {
       headers: { authorization: `Bearer ${server.token}` },
     });
-    assert.equal(known.status, 200);
+    assert.equal(((await whoami.json()) as { environment: string }).environment, 'development');
   } finally {
     await server.stop();
+    await hub.close();
   }
 });
 
