@@ -1,15 +1,32 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openKeysFile } from '#adapters/keys-file/keys-file.ts';
+import { makeLogIdentity, openCheckpoint } from '#evidence/log/checkpoint.ts';
+import { predicateTypes } from '#evidence/predicates.ts';
+import { parseJson } from '#lib/json.ts';
+import { member } from '../../src/app/cli/connection.ts';
+import { readConfiguration } from '../../src/app/config.ts';
+import { openLedger } from '../../src/app/ledger.ts';
+import { openStores } from '../../src/app/stores.ts';
 import { openLoopbackHub } from '../support/hub/hub.ts';
 import { missing } from '../support/foreign.ts';
 import { removeFolder, runWeighbridge, startTestServer } from '../support/server.ts';
 import { safetensors, tensor } from '../support/model-bytes.ts';
-import { drive, holdsEverything, modelFiles, nothingAcknowledged, pull, sha256 } from './server-driver.ts';
+import { pendingEntry } from '../support/signing.ts';
+import {
+  artifactOf,
+  drive,
+  holdsEverything,
+  modelFiles,
+  nothingAcknowledged,
+  pull,
+  sha256,
+} from './server-driver.ts';
 
 /** May this test mount a small file system? Needs root with CAP_SYS_ADMIN. */
 function canMount(): boolean {
@@ -131,3 +148,66 @@ test('two servers started at the same moment: one serves, the other refuses, and
   assert.equal(doctor.code, 0, doctor.stdout);
   await holdsEverything(server, acknowledged);
 });
+
+test('a clock behind the last checkpoint: doctor says so, and neither decisions nor checkpoints go back in time', async (t) => {
+  const hub = await openLoopbackHub();
+  const first = await startTestServer({ upstream: hub.url });
+  const { data } = first;
+  t.after(async () => {
+    await hub.close();
+    await removeFolder(data);
+  });
+  const acknowledged = nothingAcknowledged();
+  await drive(first, hub, 1, acknowledged);
+  assert.equal(await first.stop(), 0);
+
+  // What a replica whose clock is two hours ahead would have signed.
+  const aheadMs = Date.now() + 2 * 3_600_000;
+  await appendAt(data, aheadMs);
+
+  const server = await startTestServer({ upstream: hub.url, data });
+  try {
+    const doctor = await runWeighbridge(['doctor', '--data', data]);
+    assert.equal(doctor.code, 2);
+    assert.match(doctor.stdout, /FAIL {2}clock .*behind the last checkpoint/);
+    assert.match(doctor.stdout, /ok {4}log /);
+    await hub.commit('org/late', modelFiles(7));
+    assert.equal((await pull(server, '/org/late/resolve/main/config.json')).status, 200);
+    const artifact = await artifactOf(server, 'org/late');
+    const decided = await runWeighbridge(['decide', artifact, '--data', data, '--output', 'json']);
+    assert.ok(
+      Date.parse(String(member(parseJson(decided.stdout), 'at'))) >= Math.floor(aheadMs / 1000) * 1000,
+    );
+    await holdsEverything(server, acknowledged);
+  } finally {
+    assert.equal(await server.stop(), 0);
+  }
+  const published = await readFile(join(data, 'log', 'checkpoint'), 'utf8');
+  const keys = await openKeysFile(join(data, 'keys'));
+  const log = makeLogIdentity('weighbridge.local/log', keys.log.publicKeyPem);
+  assert.ok(openCheckpoint(published, log).signedAtMs >= Math.floor(aheadMs / 1000) * 1000);
+});
+
+/** Appends one entry to the stopped house with a clock of its own. */
+async function appendAt(data: string, ms: number): Promise<void> {
+  const configuration = readConfiguration({
+    flags: new Map([['data', data]]),
+    environment: {},
+    directory: data,
+  });
+  const stores = await openStores(configuration);
+  try {
+    const ledger = await openLedger(stores, {
+      origin: configuration.origin,
+      clock: { now: () => ms },
+      committed: () => {},
+      failed: (error) => assert.fail(String(error)),
+    });
+    await ledger.ledger.append([
+      await pendingEntry(stores.keys.evidence, 'ahead', 'default', predicateTypes.scan),
+    ]);
+    await ledger.close();
+  } finally {
+    await stores.close();
+  }
+}

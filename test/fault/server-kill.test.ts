@@ -73,9 +73,9 @@ function planKills({ first, later, traffic }: Survey): readonly Kill[] {
       const count = traffic.get(name) ?? 0;
       if (count > 0) kills.push({ site, moment, passing: started + 1, directory: 'used' });
       const atFirst = first.get(name) ?? 0;
-      // On a new directory the gate suite takes one side of each site, and both where traffic does not pass it.
-      const side = faultSites.indexOf(site) % 2 === 0 ? 'before' : 'after';
-      if (atFirst > 0 && (nightly || count === 0 || moment === side))
+      // On a new directory the gate suite takes one side of every second site, and both where traffic does not pass it.
+      const place = faultSites.indexOf(site) * 2 + (moment === 'before' ? 0 : 1);
+      if (atFirst > 0 && (nightly || count === 0 || place % 4 === 1))
         kills.push({ site, moment, passing: Math.min(atFirst, 2), directory: 'new' });
       if (!nightly) continue;
       for (const passing of [2, 3, Math.ceil(count / 2), count].filter((n) => n > 1 && n <= count))
