@@ -48,6 +48,13 @@ const nobody: Desk = {
   head: unreachable,
   exportBundle: unreachable,
   doctor: unreachable,
+  access: {
+    namespaces: unreachable,
+    setNamespace: unreachable,
+    createToken: unreachable,
+    tokens: unreachable,
+    revokeToken: unreachable,
+  },
 };
 
 /** The OpenAPI document of the people's listener, made from the schemas of its routes. */

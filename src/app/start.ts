@@ -142,10 +142,7 @@ async function listen(
       clientsUrl,
       peopleUrl,
       close: async () => {
-        const closed = Promise.all(opened.map((app) => app.close()));
-        await Promise.race([closed, later(drainMs)]);
-        for (const app of opened) app.server.closeAllConnections();
-        await closed;
+        await drain(opened);
         await tally.close();
       },
     };
@@ -211,6 +208,24 @@ function urlOf(listening: string, address: ListenAddress): string {
   const port = new URL(listening).port;
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   return `http://${host}:${port}`;
+}
+
+/**
+ * Takes nothing new and lets what is under way finish, at most `drainMs`. A connection that a client keeps alive is
+ * closed as soon as its answer is out: closing once at the start would miss those that were busy then.
+ */
+async function drain(opened: readonly FastifyInstance[]): Promise<void> {
+  const closed = Promise.all(opened.map((app) => app.close()));
+  const idle = setInterval(() => {
+    for (const app of opened) app.server.closeIdleConnections();
+  }, 100);
+  try {
+    await Promise.race([closed, later(drainMs)]);
+    for (const app of opened) app.server.closeAllConnections();
+    await closed;
+  } finally {
+    clearInterval(idle);
+  }
 }
 
 async function later(ms: number): Promise<void> {

@@ -392,6 +392,13 @@ export function openFixtureDesk(): {
     }),
     exportBundle: absent,
     doctor: absent,
+    access: {
+      namespaces: absent,
+      setNamespace: absent,
+      createToken: absent,
+      tokens: absent,
+      revokeToken: absent,
+    },
   };
   return { desk, recorded, fail };
 }

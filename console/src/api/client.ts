@@ -244,6 +244,60 @@ export type PromoteArtifactBody = {
   readonly environment: "development" | "staging" | "production";
 };
 
+export type ListNamespacesAnswer = {
+  readonly items: readonly ({
+    readonly namespace: string;
+    readonly environment: "development" | "staging" | "production";
+  })[];
+};
+
+export type SetNamespaceAnswer = {
+  readonly namespace: string;
+  readonly environment: "development" | "staging" | "production";
+};
+
+export type SetNamespaceBody = {
+  readonly namespace: string;
+  readonly environment: "development" | "staging" | "production";
+};
+
+export type ListTokensAnswer = {
+  readonly items: readonly ({
+    readonly id: string;
+    readonly name: string;
+    readonly role: string;
+    readonly environment: "development" | "staging" | "production" | null;
+    readonly createdAt: string;
+    readonly expiresAt: string | null;
+    readonly revokedAt: string | null;
+  })[];
+};
+
+export type ListTokensQuery = {
+  readonly namespace: string;
+};
+
+export type CreateTokenAnswer = {
+  readonly token: string;
+  readonly id: string;
+};
+
+export type CreateTokenBody = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly environment: "development" | "staging" | "production" | null;
+  readonly expiresAt: string | null;
+};
+
+export type RevokeTokenAnswer = {
+  readonly revoked: string;
+};
+
+export type RevokeTokenBody = {
+  readonly namespace: string;
+  readonly id: string;
+};
+
 export type WhoamiAnswer = {
   readonly class: string;
   readonly namespace: string;
@@ -267,6 +321,11 @@ export interface Client {
   denyArtifact(digest: string, body: DenyArtifactBody, signal?: AbortSignal): Promise<Answered<DenyArtifactAnswer>>;
   askDecision(body: AskDecisionBody, signal?: AbortSignal): Promise<Answered<AskDecisionAnswer>>;
   promoteArtifact(digest: string, body: PromoteArtifactBody, signal?: AbortSignal): Promise<Answered<PromoteArtifactAnswer>>;
+  listNamespaces(signal?: AbortSignal): Promise<Answered<ListNamespacesAnswer>>;
+  setNamespace(body: SetNamespaceBody, signal?: AbortSignal): Promise<Answered<SetNamespaceAnswer>>;
+  listTokens(query: ListTokensQuery, signal?: AbortSignal): Promise<Answered<ListTokensAnswer>>;
+  createToken(body: CreateTokenBody, signal?: AbortSignal): Promise<Answered<CreateTokenAnswer>>;
+  revokeToken(body: RevokeTokenBody, signal?: AbortSignal): Promise<Answered<RevokeTokenAnswer>>;
   whoami(signal?: AbortSignal): Promise<Answered<WhoamiAnswer>>;
   logHead(signal?: AbortSignal): Promise<Answered<LogHeadAnswer>>;
 }
@@ -329,6 +388,11 @@ export function openClient(token: string): Client {
     denyArtifact: (digest, body, signal) => ask({ method: 'POST', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/deny`, body, signal }),
     askDecision: (body, signal) => ask({ method: 'POST', path: `/wb/v1/decisions`, body, signal }),
     promoteArtifact: (digest, body, signal) => ask({ method: 'POST', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/promote`, body, signal }),
+    listNamespaces: (signal) => ask({ method: 'GET', path: `/wb/v1/namespaces`, signal }),
+    setNamespace: (body, signal) => ask({ method: 'POST', path: `/wb/v1/namespaces`, body, signal }),
+    listTokens: (query, signal) => ask({ method: 'GET', path: `/wb/v1/tokens`, query, signal }),
+    createToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens`, body, signal }),
+    revokeToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens/revoke`, body, signal }),
     whoami: (signal) => ask({ method: 'GET', path: `/wb/v1/whoami`, signal }),
     logHead: (signal) => ask({ method: 'GET', path: `/wb/v1/log/head`, signal }),
   };

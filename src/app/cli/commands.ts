@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { namespace, token } from './access.ts';
 import { decide, explain } from './decide.ts';
 import { digest } from './digest.ts';
 import { doctor } from './doctor.ts';
@@ -19,6 +20,8 @@ export const commands: readonly Command[] = [
   approve,
   deny,
   promote,
+  namespace,
+  token,
   log,
   doctor,
   reindex,

@@ -7,6 +7,7 @@ import { gates } from '#gates/gates.ts';
 import { explain } from '#policy/explain.ts';
 import type { Caller, Desk } from '../routes/people.ts';
 import type { House } from '../wire.ts';
+import { openAccessDesk } from './access.ts';
 import { examine } from './doctor.ts';
 import { exportDecision } from './export.ts';
 import { approveArtifact, denyArtifact } from './human.ts';
@@ -47,6 +48,7 @@ export function openDesk(house: House): Desk {
     },
     exportBundle: (question) => exportDecision(house, question),
     doctor: () => examine(house),
+    access: openAccessDesk(house),
   };
 }
 

@@ -43,7 +43,7 @@ export async function approveArtifact(
     root: approval.root,
     namespace: caller.namespace,
     environments: [...new Set(approval.environments)].sort(),
-    expiresAt: parseExpiry(approval.expiresAt, ports.clock),
+    expiresAt: parseExpiry(approval.expiresAt, ports.clock, 'approval'),
   };
   return append(ports, caller, predicateTypes.approval, { subjects: [root], predicate });
 }
@@ -101,7 +101,8 @@ function requireReason(text: string): string {
   return reason;
 }
 
-function parseExpiry(text: string | null, clock: Clock): string | null {
+/** An instant that lies ahead, in our spelling; null for never. Fault `request.invalid`. `what` would expire. */
+export function parseExpiry(text: string | null, clock: Clock, what: 'approval' | 'token'): string | null {
   if (text === null) return null;
   const instantMs = Date.parse(text);
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) || Number.isNaN(instantMs)) {
@@ -109,6 +110,6 @@ function parseExpiry(text: string | null, clock: Clock): string | null {
       hint: 'for example `2027-01-31T00:00:00Z`',
     });
   }
-  if (instantMs <= clock.now()) throw new Fault('request.invalid', 'the approval would have expired already');
+  if (instantMs <= clock.now()) throw new Fault('request.invalid', `the ${what} would have expired already`);
   return formatInstant(instantMs);
 }

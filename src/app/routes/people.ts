@@ -4,6 +4,8 @@ import { parseDigest } from '#artifact/digest.ts';
 import type { Environment, RootName } from '#evidence/predicates.ts';
 import type { Decision, Question } from '#policy/decision.ts';
 import type { FastifyRequest } from 'fastify';
+import { accessRoutes } from './access.ts';
+import type { AccessDesk } from './access.ts';
 import type { ArtifactDetail, ArtifactRow } from './schemas.ts';
 import {
   appendedSchema,
@@ -76,6 +78,7 @@ export interface Desk {
   /** The offline bundle (tar) of the newest kept decision about the question. */
   exportBundle(question: Question): Promise<Uint8Array>;
   doctor(): Promise<{ readonly healthy: boolean; readonly checks: readonly DoctorCheck[] }>;
+  readonly access: AccessDesk;
 }
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>;
@@ -89,6 +92,7 @@ export function peopleRoutes(app: TypedApp, desk: Desk, authenticate: Authentica
   inventoryRoutes(app, desk, authenticate);
   humanRoutes(app, desk, authenticate);
   decisionRoutes(app, desk, authenticate);
+  accessRoutes(app, desk.access, authenticate);
 
   app.get(
     '/wb/v1/whoami',

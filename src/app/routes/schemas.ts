@@ -6,12 +6,13 @@ import type { Answer } from './type-provider.ts';
 export const writable = { pattern: String.raw`^[^\u0000\ud800-\udfff]*$` };
 
 /** JSON shapes of `/wb/v1`. The OpenAPI document and the console's client are generated from these. */
-const nullable = <T extends ReturnType<typeof Type.String> | ReturnType<typeof Type.Object>>(schema: T) =>
-  Type.Union([schema, Type.Null()]);
+export const nullable = <T extends ReturnType<typeof Type.String> | ReturnType<typeof Type.Object>>(
+  schema: T,
+) => Type.Union([schema, Type.Null()]);
 
 export const digestSchema = Type.String({ pattern: '^sha256:[0-9a-f]{64}$', description: 'SHA-256 digest' });
-const instantSchema = Type.String({ description: 'RFC 3339, UTC, whole seconds' });
-const environmentSchema = Type.Union([
+export const instantSchema = Type.String({ description: 'RFC 3339, UTC, whole seconds' });
+export const environmentSchema = Type.Union([
   Type.Literal('development'),
   Type.Literal('staging'),
   Type.Literal('production'),
