@@ -427,6 +427,8 @@ describe('bombs as model files', () => {
         assert.match(message, /\[development\.(scan-complete|not-malicious|not-suspicious)\]/);
         // One scan may take what limits.ts gives it; the server itself grows by little.
         assert.ok(peak - before < limits.scanMemoryMB + 256, `${before} MiB before, ${peak} MiB at most`);
+        // What ended workers leave behind does not add up: two of them at most.
+        assert.ok(peak < 2 * limits.scanMemoryMB + 768, `${peak} MiB`);
         await demandAlive();
       },
     );
