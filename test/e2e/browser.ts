@@ -1,6 +1,7 @@
+import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { find } from '../support/foreign.ts';
 
 const screens = join(import.meta.dirname, '..', '..', '.cache', 'screens');
@@ -24,6 +25,64 @@ export function openBrowser(): Promise<Browser> {
       '--disable-gpu',
     ],
   });
+}
+
+export interface Visit {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** Errors, refused content and requests that left the origin; must stay empty. */
+  readonly trouble: string[];
+}
+
+export interface VisitOptions {
+  readonly origin: string;
+  readonly token: string;
+  readonly width: number;
+  readonly dark: boolean;
+  readonly path: string;
+  readonly signIn: boolean;
+}
+
+/** A browser context of its own on the console, signed in unless told otherwise. */
+export async function openVisit(
+  browser: Browser,
+  options: Partial<VisitOptions> & Pick<VisitOptions, 'origin' | 'token'>,
+): Promise<Visit> {
+  const { origin, token } = options;
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1440, height: 900 },
+    colorScheme: options.dark === true ? 'dark' : 'light',
+    locale: 'en-GB',
+    reducedMotion: 'reduce',
+  });
+  context.setDefaultTimeout(10_000);
+  const page = await context.newPage();
+  const trouble: string[] = [];
+  page.on('pageerror', (error) => trouble.push(error.message));
+  page.on('dialog', (dialog) => {
+    trouble.push(`a script opened a dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on('console', (message) => {
+    const expected = /status of (?:401|404|503)/.test(message.text());
+    if (message.type() === 'error' && !expected) trouble.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(origin)) trouble.push(`left the origin: ${request.url()}`);
+  });
+  await page.goto(`${origin}${options.path ?? '/console/'}`);
+  if (options.signIn !== false) {
+    await page.getByLabel('Administrator token').fill(token);
+    await page.keyboard.press('Enter');
+    await page.getByRole('banner').waitFor();
+  }
+  return { page, context, trouble };
+}
+
+/** Ends the visit; fails where anything went wrong during it. */
+export async function leave({ context, trouble }: Visit): Promise<void> {
+  assert.deepEqual(trouble, []);
+  await context.close();
 }
 
 /** Keeps a picture in .cache/screens for people to look at. */

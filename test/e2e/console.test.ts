@@ -2,11 +2,20 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import test, { after, before } from 'node:test';
 import fastify, { type FastifyInstance } from 'fastify';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { makeMetrics } from '#app/metrics.ts';
 import { makePeopleListener } from '#app/server.ts';
 import { Fault } from '#lib/fault.ts';
-import { chromiumPath, keepScreen, layoutFaults, openBrowser, weakContrasts } from './browser.ts';
+import {
+  chromiumPath,
+  keepScreen,
+  layoutFaults,
+  leave,
+  openBrowser,
+  openVisit,
+  weakContrasts,
+} from './browser.ts';
+import type { Visit, VisitOptions } from './browser.ts';
 import { digestOf, fixtureRows, fixtureToken, openFixtureDesk } from '../support/fixture-desk.ts';
 import { missing } from '../support/foreign.ts';
 
@@ -46,51 +55,10 @@ after(async () => {
   await app?.close();
 });
 
-interface Visit {
-  readonly page: Page;
-  readonly context: BrowserContext;
-  /** Errors, refused content and requests that left the origin; must stay empty. */
-  readonly trouble: string[];
-}
-
-async function visit(
-  options: { width?: number; dark?: boolean; path?: string; signIn?: boolean } = {},
-): Promise<Visit> {
+const visit = (options: Partial<VisitOptions> = {}): Promise<Visit> => {
   assert.ok(browser);
-  const context = await browser.newContext({
-    viewport: { width: options.width ?? 1440, height: 900 },
-    colorScheme: options.dark === true ? 'dark' : 'light',
-    locale: 'en-GB',
-    reducedMotion: 'reduce',
-  });
-  context.setDefaultTimeout(10_000);
-  const page = await context.newPage();
-  const trouble: string[] = [];
-  page.on('pageerror', (error) => trouble.push(error.message));
-  page.on('dialog', (dialog) => {
-    trouble.push(`a script opened a dialog: ${dialog.message()}`);
-    void dialog.dismiss();
-  });
-  page.on('console', (message) => {
-    const expected = /status of (?:401|404|503)/.test(message.text());
-    if (message.type() === 'error' && !expected) trouble.push(message.text());
-  });
-  page.on('request', (request) => {
-    if (!request.url().startsWith(origin)) trouble.push(`left the origin: ${request.url()}`);
-  });
-  await page.goto(`${origin}${options.path ?? '/console/'}`);
-  if (options.signIn !== false) {
-    await page.getByLabel('Administrator token').fill(fixtureToken);
-    await page.keyboard.press('Enter');
-    await page.getByRole('banner').waitFor();
-  }
-  return { page, context, trouble };
-}
-
-async function leave({ context, trouble }: Visit): Promise<void> {
-  assert.deepEqual(trouble, []);
-  await context.close();
-}
+  return openVisit(browser, { origin, token: fixtureToken, ...options });
+};
 
 const artifactPath = (digest: string): string => `/console/artifacts/${digest}`;
 

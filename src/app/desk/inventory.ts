@@ -33,7 +33,9 @@ export async function listArtifacts(
 }
 
 async function rowOf(ports: InventoryPorts, snapshot: Snapshot, dossier: Dossier): Promise<ArtifactRow> {
-  const newest = (await ports.kept(snapshot.namespace, snapshot.artifact))[0]?.decision;
+  const kept = await ports.kept(snapshot.namespace, snapshot.artifact);
+  const environment = kept[0]?.decision.question.environment;
+  const standing = worstOf(kept.filter(({ decision }) => decision.question.environment === environment));
   return {
     artifact: snapshot.artifact,
     repository: snapshot.repository,
@@ -44,13 +46,13 @@ async function rowOf(ports: InventoryPorts, snapshot: Snapshot, dossier: Dossier
     presentCount: dossier.subject.files.filter((file) => file.present).length,
     ...summariseScans(dossier),
     decision:
-      newest === undefined
+      standing === undefined
         ? null
         : {
-            verdict: newest.verdict,
-            environment: newest.question.environment,
-            at: newest.at,
-            validUntil: newest.validUntil,
+            verdict: standing.decision.verdict,
+            environment: standing.decision.question.environment,
+            at: standing.decision.at,
+            validUntil: standing.decision.validUntil,
           },
     tier: dossier.subject.tier,
   };
@@ -98,7 +100,7 @@ export async function showArtifact(
     }),
     findings: scans.get(artifact)?.findings ?? [],
     evidence: dossier.evidence.map(evidenceRow),
-    decisions: newestPerEnvironment(kept).map(({ decision }) => ({
+    decisions: standingDecisions(kept).map(({ decision }) => ({
       environment: decision.question.environment,
       decision,
       explanation: explain(decision),
@@ -106,15 +108,23 @@ export async function showArtifact(
   };
 }
 
-/** Kept decisions come newest first; of each environment and action the newest is shown. */
-function newestPerEnvironment(kept: readonly KeptDecision[]): readonly KeptDecision[] {
-  const shown = new Map<string, KeptDecision>();
-  for (const one of kept) {
-    const { environment, action, files } = one.decision.question;
-    const name = `${environment} ${action} ${files === null ? 'all' : 'some'}`;
-    if (!shown.has(name)) shown.set(name, one);
-  }
-  return [...shown.values()];
+/**
+ * Kept decisions come newest first; of each environment and action the worst is shown, the newest of those: a file that
+ * may be read does not make an artifact look allowed of which another file was refused.
+ */
+function standingDecisions(kept: readonly KeptDecision[]): readonly KeptDecision[] {
+  const groups = Map.groupBy(kept, ({ decision: { question } }) => {
+    const { environment, action, files } = question;
+    return `${environment} ${action} ${files === null ? 'all' : 'some'}`;
+  });
+  return [...groups.values()].flatMap((group) => worstOf(group) ?? []);
+}
+
+function worstOf(kept: readonly KeptDecision[]): KeptDecision | undefined {
+  const verdict = (['deny', 'warn', 'allow'] as const).find((one) =>
+    kept.some(({ decision }) => decision.verdict === one),
+  );
+  return kept.find(({ decision }) => decision.verdict === verdict);
 }
 
 const summaries: Readonly<Record<string, string>> = {
