@@ -1,5 +1,5 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Bench, BenchRow } from '../bench/support.ts';
 import { root, runStep, seconds } from './step.ts';
@@ -109,9 +109,19 @@ peer is another program or the floor that physics sets (memory, disk, one core o
 the ratio says anything about this project: the absolute numbers are those of the machine below. Files are read from the page
 cache, so that the disk is not what is measured, unless a line says durable.
 
+A goal is held against the ratio unless it names a unit; then it is held against our own number. A goal that says *guard* was
+never asked for: it is a little worse than what was reached, so that a loss shows. Lines about the pull gate and the intake
+come from the real server with its own PostgreSQL, started as \`weighbridge serve\` starts it, in front of a hub on loopback; its
+CPU time is that of all its threads (\`getrusage\` in the process itself) without PostgreSQL's, and 5 GiB are sent per side.
+nginx's is its scheduler's account. A bench of warm HEADs ends with an error where more than one request in twenty reaches
+the database.
+
 ## Machine
 
 - ${processor}, ${availableParallelism()} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB of memory
+- load average when the run ended: ${loadavg()
+    .map((load) => load.toFixed(1))
+    .join(', ')}
 - Linux ${release()}, Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}
 
 ## Reproduce

@@ -1,7 +1,7 @@
 import type { Clock } from '#lib/clock.ts';
 import type { SequenceStore } from '#evidence/log/sequence-store.ts';
 import type { LoggedEvidence } from '#evidence/statement.ts';
-import { parseEnvelope } from '#evidence/envelope.ts';
+import { mapInSlices } from '#lib/slices.ts';
 
 /** A replica that has not read the ledger's head for this long stops allowing (DESIGN §1a). */
 const staleAfterMs = 10_000;
@@ -45,16 +45,17 @@ export function watchHead(ports: {
     while (toldSize < size) {
       const entries = await ports.store.readEntries(toldSize, Math.min(size, toldSize + readAtOnce));
       if (entries.length === 0) return;
-      ports.grown(
-        entries.map(({ logIndex, namespace, statement, envelopeDigest, envelopeBytes }) => ({
+      const told = await mapInSlices(
+        entries,
+        ({ logIndex, namespace, statement, envelopeDigest, envelope }): LoggedEvidence => ({
           logIndex,
           namespace,
           statement,
           envelopeDigest,
-          envelope: parseEnvelope(envelopeBytes),
-        })),
-        toldSize + entries.length,
+          envelope,
+        }),
       );
+      ports.grown(told, toldSize + entries.length);
       toldSize += entries.length;
     }
     readMs = begunMs;

@@ -19,7 +19,24 @@ export function parseEvidenceRow(row: Row): LoggedEvidence {
   };
 }
 
-/** The same with what the projections write: leaf and envelope bytes. */
+/**
+ * The same with what the projections write: leaf and envelope bytes. Envelope and statement are parsed when
+ * somebody looks at them: who only projects never pays for a statement of megabytes.
+ */
 export function parseSequencedRow(row: Row): SequencedEntry {
-  return { ...parseEvidenceRow(row), leaf: bytesOf(row, 'leaf'), envelopeBytes: bytesOf(row, 'envelope') };
+  let evidence: LoggedEvidence | undefined;
+  const read = (): LoggedEvidence => (evidence ??= parseEvidenceRow(row));
+  return {
+    logIndex: wholeOf(row, 'log_index'),
+    namespace: textOf(row, 'namespace'),
+    envelopeDigest: digestColumn(row, 'envelope_digest'),
+    leaf: bytesOf(row, 'leaf'),
+    envelopeBytes: bytesOf(row, 'envelope'),
+    get envelope() {
+      return read().envelope;
+    },
+    get statement() {
+      return read().statement;
+    },
+  };
 }
