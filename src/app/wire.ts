@@ -196,6 +196,7 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     artifactOf: (listing) => arrivals.artifactOf(listing),
     write: (namespace, statements) => writer.write(namespace, statements, stores.keys.decisions),
     verifierId: () => `urn:weighbridge:verifier:${configuration.origin}`,
+    failed: failed('a decision could not be taken'),
     counted: ({ verdict, question: { action } }) => metrics.decisions.inc({ verdict, action }),
   });
   const reconsideration: Reconsideration = openReconsideration({

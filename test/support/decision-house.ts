@@ -118,6 +118,7 @@ export async function openDecisionHouse(): Promise<DecisionHouse> {
     write: (namespace, statements) => writer.write(namespace, statements, keys.decisions),
     verifierId: () => 'urn:test',
     counted: () => {},
+    failed: () => {},
   };
   const statement = (predicateType: string, predicate: object): Statement =>
     makeStatement({

@@ -26,6 +26,8 @@ export interface DecisionPorts {
   readonly write: (namespace: string, statements: readonly Statement[]) => Promise<readonly LoggedEvidence[]>;
   readonly verifierId: () => string;
   readonly counted: (decision: Decision) => void;
+  /** Hears why a decision could not be taken; the caller only hears that it could not. */
+  readonly failed: (error: unknown) => void;
 }
 
 export interface DecisionBook extends Decisions {
@@ -99,6 +101,7 @@ export function openDecisions(ports: DecisionPorts): DecisionBook {
       const { kept, withdrawn } = await rule(question);
       return { decision: kept.decision, withdrawn };
     } catch (error) {
+      ports.failed(error);
       return { decision: failedDecision(ports, question, toFault(error)), withdrawn: false };
     }
   };
@@ -203,7 +206,7 @@ function failedDecision(ports: DecisionPorts, question: Question, fault: Fault):
       {
         rule: 'evaluation.failed',
         effect: 'deny',
-        message: `no decision could be taken: ${fault.message} (${fault.code})`,
+        message: `no decision could be taken: ${wordsFor(fault)} (${fault.code})`,
         evidence: [],
         missing: null,
         who: 'the operator of this Weighbridge',
@@ -217,4 +220,9 @@ function failedDecision(ports: DecisionPorts, question: Question, fault: Fault):
     at: formatInstant(ports.clock.now()),
     validUntil: formatInstant(ports.clock.now()),
   };
+}
+
+/** What was not foreseen may name paths or addresses of this machine; its words are for the log. */
+function wordsFor(fault: Fault): string {
+  return fault.code === 'internal.unexpected' ? 'something unforeseen failed' : fault.message;
 }
