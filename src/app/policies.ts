@@ -27,6 +27,8 @@ export interface PolicyPorts {
   readonly inForce: () => Promise<string | undefined>;
   readonly changed: (set: CompiledPolicySet) => void;
   readonly failed: (fault: Fault) => void;
+  /** Time between two looks at the directory; 400 ms where absent, so that an edit is in force well within 2 s. */
+  readonly lookEveryMs?: number;
 }
 
 export interface Policies {
@@ -34,7 +36,6 @@ export interface Policies {
   close(): Promise<void>;
 }
 
-/** Time between two looks at the directory; an edit is in force well within 2 s. */
 const lookEveryMs = 400;
 
 /** The default policies that come with the package: beside `src` in a checkout and beside `dist` when installed. */
@@ -75,7 +76,7 @@ export async function openPolicies(ports: PolicyPorts): Promise<Policies> {
     turn ??= look()
       .then(() => (told = undefined), report)
       .finally(() => (turn = undefined));
-  }, lookEveryMs);
+  }, ports.lookEveryMs ?? lookEveryMs);
   return {
     current: () => set,
     close: async () => {

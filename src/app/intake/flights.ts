@@ -153,6 +153,11 @@ async function bringAll(
   } catch (error) {
     if (paths.length === 0) throw error;
     if (paths.length === 1) return fail(paths[0] ?? noPath, error);
+    // Upstream or the database is away: asking a thousand times more would only make everybody wait for the same answer.
+    if (toFault(error).row.retryable) {
+      for (const path of paths) fail(path, error);
+      return;
+    }
   }
   await ports.bring(snapshot, []);
   settle([]);
