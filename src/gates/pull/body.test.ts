@@ -91,8 +91,8 @@ test('a body is exactly the bytes that were asked for, for many callers at once'
     [0, bytes.length],
     [0, 0],
     [7, 8],
-    [0, 256 * 1024],
-    [1, 256 * 1024 + 2],
+    [0, MiB],
+    [1, MiB + 2],
     [bytes.length - 3, bytes.length],
     [MiB - 1, 4 * MiB + 5],
   ] as const;

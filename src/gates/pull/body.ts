@@ -2,9 +2,9 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { OpenBlob } from '#artifact/blob-store.ts';
 
-/** One read and one write. Larger steps save nothing and cost two buffers of this size per caller. */
-const stepBytes = 256 * 1024;
-const keptBuffers = 32;
+/** One read and one write: measured a third less CPU than 256 KiB. A caller with a large body holds two of them. */
+const stepBytes = 1024 * 1024;
+const keptBuffers = 16;
 /** New memory has to be mapped and zeroed by the system, which costs as much as reading into it. */
 const free: Buffer[] = [];
 
