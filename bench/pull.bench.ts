@@ -33,7 +33,7 @@ const modelPath = (revision: string): string => `/org/m/resolve/${revision}/mode
 async function headsPerCpuSecond(server: Measured, path: string, durationMs = 2_500): Promise<number> {
   const before = await server.usage();
   const until = performance.now() + durationMs;
-  const request = `HEAD ${path} HTTP/1.1\r\nHost: h\r\nUser-Agent: bench\r\n\r\n`;
+  const request = `HEAD ${path} HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nUser-Agent: bench\r\n\r\n`;
   let answered = 0;
   const one = async (): Promise<void> => {
     const socket = connect(server.port, '127.0.0.1');
@@ -97,7 +97,7 @@ async function receiveBody(port: number, path: string, sizeBytes: number): Promi
       callback: (length) => ((received += length), true),
     },
   });
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`);
   await once(socket, 'close');
   if (received < sizeBytes) throw new Error(`only ${received} bytes came`);
 }
