@@ -131,6 +131,13 @@ test(
     const decision = page.getByRole('article', { name: /Denied in development/ }).first();
     await decision.waitFor();
     assert.match(await decision.innerText(), /posix\.system[\s\S]*What would change it/i);
+    assert.match(await decision.innerText(), /to pull pytorch_model\.bin/);
+    await page
+      .getByRole('region', { name: 'Evidence' })
+      .getByRole('listitem')
+      .filter({ hasText: /pytorch_model\.bin.*: malicious/ })
+      .first()
+      .waitFor();
     const finding = page
       .getByRole('region', { name: /^Findings/ })
       .getByRole('listitem')

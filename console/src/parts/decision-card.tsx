@@ -93,6 +93,42 @@ function ReasonItem({
   );
 }
 
+function Satisfied({
+  reasons,
+  indexes,
+}: {
+  readonly reasons: readonly Reason[];
+  readonly indexes: LogIndexes;
+}): ReactElement | null {
+  if (reasons.length === 0) return null;
+  return (
+    <details>
+      <summary>
+        {reasons.length === 1 ? '1 rule is satisfied' : `${reasons.length} rules are satisfied`}
+      </summary>
+      <ul className="reasons">
+        {reasons.map((reason) => (
+          <ReasonItem key={`${reason.rule} ${reason.message}`} reason={reason} indexes={indexes} />
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+/** Which files the question was about: without them two decisions in one environment look the same. */
+function Asked({ files }: { readonly files: readonly string[] | null }): ReactElement {
+  const [first, ...others] = files ?? [];
+  if (first === undefined) return <>every file</>;
+  return (
+    <>
+      <code>
+        <Text value={first} />
+      </code>
+      {others.length === 0 ? null : ` and ${others.length} more`}
+    </>
+  );
+}
+
 /** One decision: the stamp, until when it holds, each reason with what would change it, and the whole explanation. */
 export function DecisionCard({
   explained,
@@ -115,7 +151,8 @@ export function DecisionCard({
         <div>
           <h3>{environment}</h3>
           <p className="faint">
-            to <Text value={decision.question.action} />, decided <Instant value={decision.at} />
+            to <Text value={decision.question.action} /> <Asked files={decision.question.files} />, decided{' '}
+            <Instant value={decision.at} />
             {decision.validUntil === null ? (
               ', holds until evidence, policy or trust changes'
             ) : (
@@ -133,18 +170,7 @@ export function DecisionCard({
           ))}
         </ul>
       )}
-      {held.length === 0 ? null : (
-        <details>
-          <summary>
-            {held.length === 1 ? '1 rule is satisfied' : `${held.length} rules are satisfied`}
-          </summary>
-          <ul className="reasons">
-            {held.map((reason) => (
-              <ReasonItem key={`${reason.rule} ${reason.message}`} reason={reason} indexes={indexes} />
-            ))}
-          </ul>
-        </details>
-      )}
+      <Satisfied reasons={held} indexes={indexes} />
       <details>
         <summary>Full explanation</summary>
         <pre className="explanation">

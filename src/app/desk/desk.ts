@@ -2,7 +2,7 @@ import { encodeBundle } from '#evidence/bundle.ts';
 import { makeModelSignatureStatement } from '#evidence/model-signature.ts';
 import { encodeVerifierKey } from '#evidence/log/note.ts';
 import type { Digest } from '#artifact/digest.ts';
-import { Fault } from '#lib/fault.ts';
+import { Fault, toFault } from '#lib/fault.ts';
 import { gates } from '#gates/gates.ts';
 import { explain } from '#policy/explain.ts';
 import type { Caller, Desk } from '../routes/people.ts';
@@ -25,12 +25,24 @@ export function openDesk(house: House): Desk {
   };
   const write = (namespace: string, statements: Parameters<typeof writer.write>[1]) =>
     writer.write(namespace, statements, stores.keys.evidence);
+  /** Whoever decided by hand sees what follows from it. The statement stands either way; others are reconsidered behind. */
+  const settle = (namespace: string, artifact: Digest): Promise<void> =>
+    decisions.reconsider(namespace, artifact).catch((error: unknown) => {
+      house.metrics.faults.inc({ code: toFault(error).code });
+    });
   return {
     list: (caller, page) => listArtifacts(inventory, caller, page),
     show: (caller, artifact) => showArtifact(inventory, caller, artifact),
-    approve: (caller, artifact, approval) =>
-      approveArtifact({ dossiers, clock, write }, caller, artifact, approval),
-    deny: (caller, artifact, reason) => denyArtifact({ dossiers, clock, write }, caller, artifact, reason),
+    approve: async (caller, artifact, approval) => {
+      const appended = await approveArtifact({ dossiers, clock, write }, caller, artifact, approval);
+      await settle(caller.namespace, artifact);
+      return appended;
+    },
+    deny: async (caller, artifact, reason) => {
+      const appended = await denyArtifact({ dossiers, clock, write }, caller, artifact, reason);
+      await settle(caller.namespace, artifact);
+      return appended;
+    },
     ask: async (question) => (await decisions.ask(question)).decision,
     explain,
     promote: (caller, artifact, environment) => promoteFor(house, caller, { artifact, environment }),

@@ -8,7 +8,7 @@ import type { Dossier, Dossiers } from '../decisions/dossiers.ts';
 import type { KeptDecision } from '#policy/decision-store.ts';
 import type { Caller } from '../routes/people.ts';
 import type { ArtifactDetail, ArtifactRow, EvidenceRow } from '../routes/schemas.ts';
-import { newestScans, summariseScans } from './scan-view.ts';
+import { newestScans, scanSummary, summariseScans } from './scan-view.ts';
 
 export interface InventoryPorts {
   readonly catalog: Catalog;
@@ -99,7 +99,7 @@ export async function showArtifact(
       };
     }),
     findings: scans.get(artifact)?.findings ?? [],
-    evidence: dossier.evidence.map(evidenceRow),
+    evidence: dossier.evidence.map((entry) => evidenceRow(entry, dossier)),
     decisions: standingDecisions(kept).map(({ decision }) => ({
       environment: decision.question.environment,
       decision,
@@ -130,7 +130,7 @@ function worstOf(kept: readonly KeptDecision[]): KeptDecision | undefined {
 const summaries: Readonly<Record<string, string>> = {
   [predicateTypes.observed]: 'observed at its source',
   [predicateTypes.scan]: 'scanned',
-  [predicateTypes.bom]: 'bill of materials',
+  [predicateTypes.bom]: 'what every file that is here contains, in CycloneDX',
   [predicateTypes.approval]: 'approved by a person',
   [predicateTypes.waiver]: 'a rule was waived',
   [predicateTypes.revocation]: 'revoked by a person',
@@ -139,12 +139,12 @@ const summaries: Readonly<Record<string, string>> = {
 
 const instantMembers = ['observedAt', 'scannedAt', 'approvedAt', 'waivedAt', 'revokedAt', 'timeVerified'];
 
-function evidenceRow(entry: VerifiedEvidence): EvidenceRow {
+function evidenceRow(entry: VerifiedEvidence, dossier: Dossier): EvidenceRow {
   const { predicateType, predicate } = entry.statement;
   const members = typeof predicate === 'object' && predicate !== null ? Object.entries(predicate) : [];
   const at: unknown = members.find(([name]) => instantMembers.includes(name))?.[1];
   const reason: unknown = members.find(([name]) => name === 'reason')?.[1];
-  const summary = summaries[predicateType] ?? predicateType;
+  const summary = scanSummary(entry, dossier) ?? summaries[predicateType] ?? predicateType;
   return {
     logIndex: entry.logIndex,
     envelopeDigest: entry.envelopeDigest,

@@ -51,3 +51,20 @@ export function summariseScans(dossier: Dossier): ScanSummary {
   }
   return { verdict: order[worst] ?? 'malicious', completeness: complete ? 'complete' : 'inconclusive' };
 }
+
+const namedFiles = 3;
+
+/** What a scan statement found, in words with the paths of the dossier; undefined for other evidence. */
+export function scanSummary(entry: VerifiedEvidence, { subject }: Dossier): string | undefined {
+  const found = [...newestScans([entry])];
+  if (found.length === 0) return undefined;
+  const words = found.flatMap(([digest, { verdict, completeness }]) => {
+    const paths = subject.files.filter((file) => file.digest === digest).map(({ path }) => `\`${path}\``);
+    const what = digest === subject.artifact ? 'the files together' : paths[0];
+    const more = paths.length > 1 ? ` and ${paths.length - 1} more with the same bytes` : '';
+    if (what === undefined) return [];
+    return [`${what}${more}: ${verdict}${completeness === 'complete' ? '' : ', inconclusive'}`];
+  });
+  const rest = words.length > namedFiles ? `; and ${words.length - namedFiles} more` : '';
+  return words.length === 0 ? undefined : `${words.slice(0, namedFiles).join('; ')}${rest}`;
+}
