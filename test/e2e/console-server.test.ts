@@ -61,7 +61,7 @@ before(async () => {
   const harmless = `${house.server.clients}/stranger/helpful-finetune/resolve/main/config.json`;
   const headers = { authorization: `Bearer ${house.server.token}` };
   const answer = await fetch(harmless, { headers });
-  assert.equal(answer.status, 200);
+  assert.equal(answer.status, 200, answer.headers.get('x-error-message') ?? '');
   await answer.arrayBuffer();
   browser = await openBrowser();
 });
