@@ -42,7 +42,6 @@ function house(overrides: Partial<PrincipalPorts> = {}) {
       return rows.get(digest);
     },
     environmentOf: async (namespace) => environments.get(namespace),
-    personOf: async () => 'person-1',
     anonymous: true,
     steady,
     ...overrides,
@@ -160,7 +159,7 @@ test('people need an administrator token', async () => {
   const caller = await identifyCaller(ports, bearer(administrator));
   assert.deepEqual(caller, {
     class: 'administrator',
-    person: 'person-1',
+    person: 'administrator',
     namespace: 'default',
     environment: 'development',
   });

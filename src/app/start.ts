@@ -103,11 +103,10 @@ async function listen(
   logger: Logger,
   state: { readonly draining: boolean },
 ): Promise<Listeners> {
-  const { configuration, metrics, settings, tokens, people } = house;
+  const { configuration, metrics, settings, tokens } = house;
   const access: PrincipalPorts = {
     findToken: (digest) => tokens.find(digest),
     environmentOf: (namespace) => settings.environmentOf(namespace),
-    personOf: async (namespace, claim, name) => (await people.identify(namespace, claim, name)).person,
     anonymous: isLoopback(configuration.listen),
   };
   const desk = openDesk(house);
@@ -129,7 +128,7 @@ async function listen(
       urlOf(await byToken.listen(configuration['console-listen']), configuration['console-listen']);
     const bySocket = await makePeopleListener(logger, {
       ...settingsOfPeople,
-      authenticate: () => callerOf(access, 'administrator'),
+      authenticate: () => callerOf(access),
     });
     opened.push(bySocket);
     await listenOnSocket(bySocket, configuration.data);
@@ -160,6 +159,7 @@ function openClientsListener(
 ): FastifyInstance {
   const { configuration, metrics } = house;
   const clients = makeListener('clients', logger, metrics);
+  if (parts.access.anonymous) refuseForeignHosts(clients, configuration);
   gates.pull.open(clients, {
     intake: house.arrivals.intake,
     decisions: house.decisions,
@@ -176,6 +176,32 @@ function openClientsListener(
     },
   });
   return clients;
+}
+
+/**
+ * Where callers need no token, a web page must not be able to ask in their name: a name of its own that resolves to this
+ * machine (DNS rebinding) is no name of this listener.
+ */
+function refuseForeignHosts(clients: FastifyInstance, configuration: Configuration): void {
+  const known = new Set([
+    'localhost',
+    '127.0.0.1',
+    '::1',
+    configuration.listen.host,
+    configuration['public-url']?.hostname,
+  ]);
+  clients.addHook('onRequest', async (request, reply) => {
+    const host = request.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+    if (known.has(host) || /^127\.\d+\.\d+\.\d+$/.test(host)) return;
+    const fault = new Fault('request.forbidden', 'this listener is not known by that name', {
+      hint: 'set `public-url` to the name that clients use',
+    });
+    return reply
+      .code(fault.row.status)
+      .header('x-error-code', fault.code)
+      .header('x-error-message', fault.message)
+      .send({ error: fault.message, code: fault.code });
+  });
 }
 
 async function listenOnSocket(app: FastifyInstance, data: string): Promise<void> {

@@ -17,9 +17,10 @@ export function roleOf(path: string): FileRole {
   return isWeights(name) ? 'weights' : 'steering';
 }
 
+// Names are foreign: in these patterns no text can be divided among repetitions in two ways, so that none backtracks.
 const gitFiles = new Set(['.gitattributes', '.gitignore', '.gitkeep']);
 const documentNames =
-  /^(?:readme|licen[cs]e|copying|copyright|notice|third[-_]party[-_]notices?|changelog|authors|contributors|contributing|code_of_conduct|security|citation|use[-_]policy|acceptable[-_]use[-_]policy|model[-_]?card)(?:[-_][a-z0-9_-]+)*(?:\.(?:md|markdown|txt|rst|pdf|cff|bib))?$/;
+  /^(?:readme|licen[cs]e|copying|copyright|notice|third[-_]party[-_]notices?|changelog|authors|contributors|contributing|code_of_conduct|security|citation|use[-_]policy|acceptable[-_]use[-_]policy|model[-_]?card)(?:[-_][a-z0-9_-]+)?(?:\.(?:md|markdown|txt|rst|pdf|cff|bib))?$/;
 const markdown = /\.(?:md|markdown|mdx)$/;
 /** Markdown that is given to a model or an agent as instructions. */
 const instructions =
@@ -51,7 +52,7 @@ const weightExtensions = new Set(
 );
 /** Split files and shards whose end is not an extension: `x.gguf-split-a`, `x.gguf.part1of2`, `x.data-00000-of-00002`. */
 const weightShards =
-  /\.(?:gguf|ggml|safetensors|bin|pt|pth|ckpt|zip|tar|onnx|data|h5)(?:[-_.](?:part|split|data|\d)[a-z0-9_-]*)+$/;
+  /\.(?:gguf|ggml|safetensors|bin|pt|pth|ckpt|zip|tar|onnx|data|h5)[-_.](?:part|split|data|\d)[a-z0-9_-]*(?:\.(?:part|split|data|\d)[a-z0-9_-]*)*$/;
 const onnxTensor = /^onnx__[a-z0-9_]+$|^[a-z0-9_.]+\.(?:weight|bias|onnx_data_\d+)$/;
 
 function isWeights(name: string): boolean {

@@ -56,7 +56,8 @@ export async function httpGet(get: HttpGet): Promise<HttpResponse> {
     const status = message.statusCode ?? 0;
     const location = message.headers.location;
     if (![301, 302, 303, 307, 308].includes(status) || location === undefined) return response(message, url);
-    message.resume();
+    // The body of a redirect is nobody's: reading it to its end would let upstream hold us as long as it likes.
+    message.destroy();
     const target = parseLocation(location, url);
     if (!get.allowRedirect(url, target)) {
       throw new Fault('upstream.lied', 'upstream redirects to where it may not', {
@@ -148,10 +149,7 @@ export async function readBounded(answer: HttpResponse, maximumBytes: number): P
     size += chunk.length;
     if (size > maximumBytes) {
       answer.discard();
-      throw new Fault(
-        'limit.exceeded',
-        `upstream answered with more than ${maximumBytes} bytes`,
-      );
+      throw new Fault('limit.exceeded', `upstream answered with more than ${maximumBytes} bytes`);
     }
     chunks.push(chunk);
   }
@@ -167,7 +165,12 @@ const publicLookup: LookupFunction = (hostname, options, callback) => {
   lookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return callback(error, []);
     if (addresses.length === 0 || addresses.some(({ address }) => isPrivateAddress(address))) {
-      return callback(new Fault('upstream.lied', 'upstream leads to a private address', { cause: new Error(`\`${hostname}\``) }), []);
+      return callback(
+        new Fault('upstream.lied', 'upstream leads to a private address', {
+          cause: new Error(`\`${hostname}\``),
+        }),
+        [],
+      );
     }
     if (options.all === true) return callback(null, addresses);
     const [first] = addresses;

@@ -115,3 +115,14 @@ export function outputFormat(input: CommandInput, formats: readonly string[] = [
   }
   return format;
 }
+
+/** The value of an option that has a closed set of them. Fault `command.usage` with the nearest one. */
+export function oneOfChoices<const T extends string>(name: string, value: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === value);
+  if (found !== undefined) return found;
+  const near = nearest(value, choices);
+  const message = `\`--${name}\` is one of ${choices.join(', ')}, not \`${value}\``;
+  throw new Fault('command.usage', message, near === undefined ? {} : { hint: `did you mean \`${near}\`?` });
+}
+
+export const environmentChoices = ['development', 'staging', 'production'] as const;

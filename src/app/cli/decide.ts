@@ -3,7 +3,7 @@ import { Fault } from '#lib/fault.ts';
 import { parseJson } from '#lib/json.ts';
 import { findArtifact } from './artifact-argument.ts';
 import { callServer, dataOption, member } from './connection.ts';
-import { outputFormat, outputOption, print } from './command.ts';
+import { environmentChoices, oneOfChoices, outputFormat, outputOption, print } from './command.ts';
 import type { Command, CommandContext, CommandInput, CommandOption, ExitCode } from './command.ts';
 
 const questionOptions: readonly CommandOption[] = [
@@ -76,9 +76,19 @@ export const explain: Command = {
 async function questionBody(input: CommandInput, context: CommandContext): Promise<unknown> {
   const files = input.flags.get('file');
   return {
-    artifact: await findArtifact(input, context),
-    action: input.flags.get('action') ?? 'pull',
-    environment: input.flags.get('environment') ?? 'production',
+    artifact: (await findArtifact(input, context, 'newest')).artifact,
+    action: oneOfChoices('action', input.flags.get('action') ?? 'pull', [
+      'pull',
+      'promote',
+      'deploy',
+      'load',
+      'serve',
+    ]),
+    environment: oneOfChoices(
+      'environment',
+      input.flags.get('environment') ?? 'production',
+      environmentChoices,
+    ),
     files: files === undefined ? null : files.split(',').sort(),
   };
 }

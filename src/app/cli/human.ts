@@ -2,7 +2,7 @@ import { Fault } from '#lib/fault.ts';
 import { parseJson } from '#lib/json.ts';
 import { findArtifact } from './artifact-argument.ts';
 import { callServer, dataOption, member } from './connection.ts';
-import { outputFormat, outputOption, print } from './command.ts';
+import { environmentChoices, oneOfChoices, outputFormat, outputOption, print } from './command.ts';
 import type { Command, CommandContext, CommandInput, CommandOption, ExitCode } from './command.ts';
 
 const reasonOption: CommandOption = {
@@ -35,8 +35,10 @@ export const approve: Command = {
   run: async (input, context) => {
     const body = {
       reason: requireReason(input),
-      root: input.flags.get('root') ?? 'loading',
-      environments: (input.flags.get('environment') ?? 'production').split(','),
+      root: oneOfChoices('root', input.flags.get('root') ?? 'loading', ['all', 'loading', 'weights']),
+      environments: (input.flags.get('environment') ?? 'production')
+        .split(',')
+        .map((name) => oneOfChoices('environment', name, environmentChoices)),
       expiresAt: input.flags.get('expires') ?? null,
     };
     return decideByHand(input, context, { verb: 'approve', body });
@@ -55,8 +57,13 @@ export const deny: Command = {
 
 function requireReason(input: CommandInput): string {
   const reason = input.flags.get('reason');
-  if (reason === undefined || reason.trim().length < 3) {
+  if (reason === undefined) {
     throw new Fault('command.usage', 'a human decision needs a reason', { hint: 'add `--reason "why"`' });
+  }
+  if (reason.trim().length < 3) {
+    throw new Fault('command.usage', 'the reason is too short to mean anything later', {
+      hint: 'say it in 3 characters or more',
+    });
   }
   return reason;
 }
@@ -67,11 +74,11 @@ async function decideByHand(
   call: { readonly verb: 'approve' | 'deny'; readonly body: unknown },
 ): Promise<ExitCode> {
   const format = outputFormat(input);
-  const artifact = await findArtifact(input, context);
+  const { artifact, label } = await findArtifact(input, context, 'exact');
   const path = `/wb/v1/artifacts/${artifact}/${call.verb}`;
   const answer = parseJson(await callServer(input, context, { method: 'POST', path, body: call.body }));
   const past = call.verb === 'approve' ? 'approved' : 'revoked';
-  const text = `${past} ${artifact}, log entry ${String(member(answer, 'logIndex'))}\n`;
+  const text = `${past} ${label} (${artifact}), log entry ${String(member(answer, 'logIndex'))}\n`;
   await print(context.stdout, format === 'json' ? `${JSON.stringify(answer)}\n` : text);
   return 0;
 }

@@ -39,9 +39,10 @@ export async function recheckOffline(
     );
   } else {
     const held = reproduced ? 'reproduced byte for byte' : `NOT reproduced: ${reasons.join('; ')}`;
+    const pinned = expected !== undefined && fingerprint === expected;
     const trust = selfAsserted
       ? `trust root ${fingerprint ?? 'unknown'} is vouched for by the file alone; pin it with --trust`
-      : 'trust root is the pinned one';
+      : `trust root ${fingerprint ?? 'unknown'} is ${pinned ? '' : 'NOT '}the pinned one`;
     await print(
       context.stdout,
       `${held}\n${trust}\n${reproduced && decision !== undefined ? `\n${explain(decision)}` : ''}`,

@@ -3,7 +3,7 @@ import { parseJson } from '#lib/json.ts';
 import { Fault } from '#lib/fault.ts';
 import { findArtifact } from './artifact-argument.ts';
 import { callServer, dataOption, member } from './connection.ts';
-import { outputFormat, outputOption, print } from './command.ts';
+import { environmentChoices, oneOfChoices, outputFormat, outputOption, print } from './command.ts';
 import type { Command } from './command.ts';
 
 /** `weighbridge promote`: asks the promote gate; after an allow the release key signs. */
@@ -23,8 +23,14 @@ export const promote: Command = {
   ],
   run: async (input, context) => {
     const format = outputFormat(input);
-    const artifact = await findArtifact(input, context);
-    const body = { environment: input.flags.get('environment') ?? 'production' };
+    const { artifact, label } = await findArtifact(input, context, 'exact');
+    const body = {
+      environment: oneOfChoices(
+        'environment',
+        input.flags.get('environment') ?? 'production',
+        environmentChoices,
+      ),
+    };
     const path = `/wb/v1/artifacts/${artifact}/promote`;
     const answer = parseJson(await callServer(input, context, { method: 'POST', path, body }));
     const bundle = member(answer, 'bundle');
@@ -38,11 +44,17 @@ export const promote: Command = {
     const reasons = member(decision, 'reasons');
     const text = Array.isArray(reasons)
       ? reasons
-          .map((reason) => `  ${String(member(reason, 'rule'))}: ${String(member(reason, 'message'))}`)
+          .map(
+            (reason) =>
+              `  ${String(member(reason, 'effect')).padEnd(5)} ${String(member(reason, 'rule'))}: ${String(member(reason, 'message'))}`,
+          )
           .join('\n')
       : '';
     const verdict = String(member(decision, 'verdict'));
-    const line = typeof bundle === 'string' ? 'signed with the release key' : `not promoted: ${verdict}`;
+    const line =
+      typeof bundle === 'string'
+        ? `signed ${label} (${artifact}) with the release key`
+        : `not promoted: ${label}: ${verdict}`;
     await print(context.stdout, format === 'json' ? `${JSON.stringify(answer)}\n` : `${line}\n${text}\n`);
     return typeof bundle === 'string' ? 0 : 2;
   },

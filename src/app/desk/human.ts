@@ -49,8 +49,8 @@ export async function approveArtifact(
 }
 
 /**
- * Revokes an artifact. The statement is about the artifact and about its loading root, so that a copy that differs only
- * in its documentation is revoked with it. There is no bypass.
+ * Revokes an artifact. The statement is about the artifact, its loading root and its weights: a copy that differs only in
+ * its documentation or by a space in its configuration is revoked with it. There is no bypass.
  */
 export async function denyArtifact(
   ports: HumanPorts,
@@ -59,14 +59,14 @@ export async function denyArtifact(
   reason: string,
 ): Promise<Appended> {
   const dossier = await openDossier(ports, caller, artifact);
-  const { loading } = dossier.subject.roots;
   const predicate: RevocationPredicate = {
     revokedAt: formatInstant(ports.clock.now()),
     person: caller.person,
     reason: requireReason(reason),
     namespace: caller.namespace,
   };
-  const subjects = loading === null || loading === artifact ? [artifact] : [artifact, loading];
+  const { loading, weights } = dossier.subject.roots;
+  const subjects = [...new Set([artifact, loading, weights])].filter((digest) => digest !== null);
   return append(ports, caller, predicateTypes.revocation, { subjects, predicate });
 }
 
