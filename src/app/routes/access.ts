@@ -1,8 +1,8 @@
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Digest } from '#artifact/digest.ts';
 import { parseDigest } from '#artifact/digest.ts';
 import type { Environment } from '#evidence/predicates.ts';
-import type { Authenticate } from './people.ts';
 import {
   digestSchema,
   environmentSchema,
@@ -72,8 +72,11 @@ const described = <const T>(operationId: string, response: T) => ({
   response: { 200: response, ...faults },
 });
 
+/** Refuses whoever is no administrator. */
+type Admit = (request: FastifyRequest) => Promise<unknown>;
+
 /** `/wb/v1/namespaces` and `/wb/v1/tokens`. */
-export function accessRoutes(app: TypedApp, desk: AccessDesk, authenticate: Authenticate): void {
+export function accessRoutes(app: TypedApp, desk: AccessDesk, authenticate: Admit): void {
   namespaceRoutes(app, desk, authenticate);
   app.get(
     '/wb/v1/tokens',
@@ -119,7 +122,7 @@ export function accessRoutes(app: TypedApp, desk: AccessDesk, authenticate: Auth
   );
 }
 
-function namespaceRoutes(app: TypedApp, desk: AccessDesk, authenticate: Authenticate): void {
+function namespaceRoutes(app: TypedApp, desk: AccessDesk, authenticate: Admit): void {
   app.get(
     '/wb/v1/namespaces',
     {
