@@ -47,12 +47,19 @@ async function checkHistory({ log, stores, trust }: House): Promise<Omit<DoctorC
   return { state: 'fail', message: `${damage.length} disagreements, the first: ${first.message}` };
 }
 
-function checkPolicies({ policies }: House): Omit<DoctorCheck, 'name'> {
+function checkPolicies({ policies, configuration: { environment } }: House): Omit<DoctorCheck, 'name'> {
   const set = policies.current();
   const [problem] = set.problems;
   if (problem !== undefined) return { state: 'fail', message: `\`${problem.policy}\`: ${problem.message}` };
   if (set.policies.length === 0)
     return { state: 'fail', message: 'there is no policy, so everything is denied' };
+  const pulls = set.policies.some(
+    ({ appliesTo: { actions, environments } }) =>
+      (actions === null || actions.includes('pull')) &&
+      (environments === null || environments.includes(environment)),
+  );
+  if (!pulls)
+    return { state: 'fail', message: `no policy is about pulls in ${environment}, so every pull is denied` };
   return { state: 'pass', message: `${set.policies.length} policies in force, ${set.digest}` };
 }
 

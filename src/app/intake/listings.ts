@@ -16,6 +16,8 @@ const blankCard: RepositoryCard = {
 };
 
 const keptListings = 2_000;
+/** Files over all kept listings: about 100 MB, whatever trees callers ask for. */
+const keptFiles = 300_000;
 
 interface ListingPorts {
   readonly upstream: Upstream;
@@ -44,12 +46,14 @@ interface KnownReference {
 
 interface Memory {
   readonly listings: Map<string, Listing>;
+  /** Files of all kept listings together. */
+  files: number;
   readonly references: Map<string, KnownReference>;
 }
 
 /** Resolves through memory, the catalog and upstream, in this order of cost. Concurrent calls share one answer. */
 export function openListings(ports: ListingPorts): Listings {
-  const memory: Memory = { listings: new Map(), references: new Map() };
+  const memory: Memory = { listings: new Map(), files: 0, references: new Map() };
   const underWay = new Map<string, Promise<Resolution>>();
   return {
     resolve: (namespace, repository, revision) => {
@@ -152,8 +156,16 @@ async function freshListing(
 }
 
 function keep(memory: Memory, listing: Listing): Listing {
-  if (memory.listings.size >= keptListings) memory.listings.delete(memory.listings.keys().next().value ?? '');
-  memory.listings.set(listingName(listing.namespace, listing.repository, listing.commit), listing);
+  const { listings } = memory;
+  const name = listingName(listing.namespace, listing.repository, listing.commit);
+  memory.files += listing.files.length - (listings.get(name)?.files.length ?? 0);
+  listings.set(name, listing);
+  for (const [oldest, { files }] of listings) {
+    if (listings.size <= keptListings && memory.files <= keptFiles) break;
+    if (oldest === name) continue;
+    listings.delete(oldest);
+    memory.files -= files.length;
+  }
   return listing;
 }
 
