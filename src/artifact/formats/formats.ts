@@ -113,10 +113,17 @@ export const formats: readonly Format[] = [
   {
     id: 'pickle',
     detect: (head) => head.byteLength > 0,
-    read: async (source, earlier) => reading('pickle', await readPickleFacts(source, earlier.length > 0)),
+    read: async (source, earlier) => reading('pickle', await readPickleFacts(source, otherwise(earlier))),
     implies: [],
   },
 ];
+
+/** What the bytes are besides a pickle. */
+function otherwise(earlier: readonly Reading[]): 'text' | 'binary' | undefined {
+  if (earlier.length === 0) return undefined;
+  const texts: ReadonlySet<FormatId> = new Set<FormatId>(['json', 'lfs-pointer', 'text']);
+  return earlier.every(({ format }) => texts.has(format)) ? 'text' : 'binary';
+}
 
 function reading<F extends FormatId>(
   format: F,

@@ -9,13 +9,15 @@ export interface PickleFacts extends ReadingOutcome<never> {
 
 /**
  * The source as pickle, where somebody who loads it as one would do something: it imports or calls, or it is nothing
- * else (`otherwise` false) and begins or ends as pickles do. An import alone counts where the pickle is the whole file: a
- * list of words is full of them. Many harmless bytes begin with an opcode (a safetensors
- * length, the word `None`), so an inert beginning of something else does not count.
+ * else (`otherwise` is undefined) and begins or ends as pickles do. An import alone counts where the load gets as far as
+ * STOP, whatever follows it, and in binary content wherever it stands: text that begins with two lines of one word each
+ * is a list of words. A reading that a limit cut short counts too, for what lies behind the limit is not known. Many
+ * harmless bytes begin with an opcode (a safetensors length, the word `None`), so an inert beginning of something else
+ * does not count.
  */
 export async function readPickleFacts(
   source: ByteSource,
-  otherwise: boolean,
+  otherwise: 'text' | 'binary' | undefined,
 ): Promise<PickleFacts | undefined> {
   const first = await readPickle(source, { maxStreams: 1 });
   const [stream] = first.streams;
@@ -29,9 +31,10 @@ export async function readPickleFacts(
     before(first.calls) ||
     before(first.extensions) ||
     before(first.mutations) ||
-    (stops && first.imports.length > 0 && stream.end === source.sizeBytes);
+    ((stops || otherwise !== 'text') && before(first.imports)) ||
+    (first.incomplete.length > 0 && stream?.failure === undefined);
   const looks = stops || (opening === 0x80 && protocol <= 5);
-  if (!acts && (otherwise || !looks)) return undefined;
+  if (!acts && (otherwise !== undefined || !looks)) return undefined;
   const pickle = await readPickle(source);
   return { pickle, flaws: [], incompleteReasons: pickle.incomplete };
 }

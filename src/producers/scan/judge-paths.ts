@@ -6,6 +6,7 @@ import { finding } from './finding.ts';
 const promised: readonly (readonly [RegExp, readonly string[]])[] = [
   [/\.safetensors$/i, ['safetensors']],
   [/\.gguf$/i, ['gguf']],
+  [/\.(pkl|pickle|pt|pth|ckpt|joblib)$/i, ['pickle', 'pytorch-zip', 'pytorch-legacy', 'zip', 'executable']],
   // Files of JSON lines are called `.json` too; what steers loading must be JSON by another rule.
   [/\.json$/i, ['json', 'text']],
   [/\.(txt|md|py|jinja|jinja2|j2|yaml|yml|cfg|toml)$/i, ['text', 'json']],

@@ -43,7 +43,7 @@ const reviewedCalls: unknown = JSON.parse(JSON.stringify([...reviewed]));
  */
 export const scanIdentity: ProducerIdentity = {
   name: 'weighbridge-scan',
-  version: '1',
+  version: '2',
   ruleSetDigest: digestOf(
     encodeJcs({ formats: formats.map(({ id }) => id), reviewedCalls, ruleOfFlaw, rules }),
   ),

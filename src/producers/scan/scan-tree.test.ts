@@ -44,7 +44,8 @@ test('what people call by common names is clean', async () => {
     'README.md': '[link](x) (lp0\nS"x"\n',
     LICENSE: 'Permission is hereby granted',
     'merges.txt': '#version: 0.2\ni n\nt h\n',
-    'vocab.txt': 'cat\ndog\n.\n',
+    'vocab.txt': 'cat\ndog\nbird\n.\n',
+    'phrases.txt': 'cat food\ndog food\n',
     'empty.txt': '',
     'modules.json': '[{"type":"sentence_transformers.models.Pooling"}]',
   });
@@ -62,12 +63,19 @@ test('a pickle is found under any name and whatever else its bytes are', async (
     'README.md': 'cos\nsystem\n.',
     'model.safetensors': "(S'id'\nios\nsystem\n.",
     'broken.txt': "cos\nsystem\n(S'id'\ntR\u0000",
+    'words.txt': 'cos\nsystem\n.\n# words\n',
   });
   const report = await scanTree(scanner, [root]);
   for (const { path, verdict, format } of report.files) {
     assert.equal(verdict, 'malicious', path);
     assert.match(format, /pickle/);
   }
+});
+
+test('an import of a module of the artifact counts whatever follows STOP, and text is no pickle by its name', async () => {
+  const root = plant('imports', { 'words.txt': 'cevil_payload\nX\n.\n# words\n', 'model.pkl': 'words' });
+  const rules = (await scanTree(scanner, [root])).files.map(({ findings }) => findings[0]?.ruleId);
+  assert.deepEqual(rules, ['PATH-FORMAT-MISMATCH', 'PKL-IMPORT-UNREVIEWED']);
 });
 
 test('clean, unknown and nothing', async () => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { ByteSource } from '#artifact/blob-store.ts';
 import { limits } from '#lib/limits.ts';
 import { called, frame, named, pickle, proto, raw, text } from '../../../../test/support/pickle-assembler.ts';
+import { readPickleFacts } from '../pickle-reading.ts';
 import { pseudoPython } from './pseudo-python.ts';
 import { memorySource, readPickle } from './read-pickle.ts';
 import type { PickleReading } from './reading.ts';
@@ -12,6 +13,31 @@ import { objectSteps } from './object-steps.ts';
 const read = async (bytes: Uint8Array): Promise<PickleReading> => await readPickle(memorySource(bytes));
 const importsOf = async (bytes: Uint8Array): Promise<readonly string[]> =>
   (await read(bytes)).imports.map(({ mappedModule, mappedName }) => `${mappedModule}.${mappedName}`);
+
+const line = `V${'a'.repeat(2 * limits.pickleLineBytes + 3_000_000)}\n0`;
+const bytesOf32 = (content: string): string => {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(content.length);
+  return `B${length.toString('latin1')}${content}`;
+};
+
+test('a limit before a call is no clean answer, in text and inside a string', async () => {
+  const hidden = `${line}cos\nsystem\n(S"id"\ntR.`;
+  const facts = await readPickleFacts(memorySource(raw(hidden)), 'text');
+  assert.deepEqual(facts?.incompleteReasons, [`a text line is longer than ${limits.pickleLineBytes} bytes`]);
+  const outer = await read(pickle(bytesOf32(`${proto(4)}${hidden}`)));
+  assert.match(outer.incomplete.join(), /a pickle inside a string: a text line is longer/);
+  assert.equal(outer.stringsRead.size, 0);
+  const harmless = await read(pickle(bytesOf32(`${proto(4)}NNN.......`)));
+  assert.deepEqual([harmless.incomplete, harmless.stringsRead.size, harmless.nested.length], [[], 1, 0]);
+  assert.equal(await readPickleFacts(memorySource(raw('No, this is only text.')), 'text'), undefined);
+});
+
+test('a call counts inside a string also where the pickle then breaks', async () => {
+  const broken = await read(pickle(bytesOf32('\x80\x04cos\nsystem\n(S"id"\ntR00000.')));
+  assert.equal(broken.nested.length, 1);
+  assert.equal((await read(pickle(bytesOf32('\x80\x040000cos\nsystem\n.')))).nested.length, 0);
+});
 
 test('all 68 opcodes have a step', () => {
   assert.equal(Object.keys(literalSteps).length + Object.keys(objectSteps).length, 68);

@@ -176,7 +176,7 @@ export async function readPickle(source: ByteSource, options: PickleOptions = {}
     options.maxStreams === undefined && end < range.end
       ? await readTrailing(source, { start: end, end: range.end }, collected)
       : undefined;
-  const nested = await readNested(source, collected, options.depth ?? 0);
+  const { nested, stringsRead } = await readNested(source, collected, options.depth ?? 0);
   return {
     sizeBytes: source.sizeBytes,
     streams: withoutDoubtfulFailures(collected),
@@ -187,6 +187,7 @@ export async function readPickle(source: ByteSource, options: PickleOptions = {}
     extensions: collected.extensions,
     divergences: collected.divergences,
     nested,
+    stringsRead,
     expansion: collected.expansion,
     end,
     trailing,
@@ -227,7 +228,8 @@ async function readTrailing(
   collected: Collected,
 ): Promise<NonNullable<PickleReading['trailing']>> {
   let opcodes = limits.pickleOpcodes - limits.pickleTrailingOpcodes;
-  for await (const start of findPickles(source, range)) {
+  const cut = (reason: string): void => void collected.incomplete.add(reason);
+  for await (const start of findPickles(source, range, cut)) {
     const found: Collected = { ...emptyCollection(), opcodes };
     await runStream(source, { start, end: range.end }, false, found);
     const stream = found.streams[0];
@@ -235,6 +237,9 @@ async function readTrailing(
     if (opcodes > limits.pickleOpcodes) {
       collected.incomplete.add('the bytes after the pickle hold too much that could be pickles');
       break;
+    }
+    if (stream?.ending === 'limit' && stream.failure === undefined) {
+      for (const reason of found.incomplete) collected.incomplete.add(reason);
     }
     if (found.imports.size === 0 && found.extensions.length === 0) continue;
     if (stream?.ending !== 'stop' && found.calls.length === 0) continue;
@@ -251,8 +256,9 @@ async function readNested(
   source: ByteSource,
   collected: Collected,
   depth: number,
-): Promise<readonly NestedPickle[]> {
+): Promise<Pick<PickleReading, 'nested' | 'stringsRead'>> {
   const nested: NestedPickle[] = [];
+  const stringsRead = new Set<number>();
   for (const candidate of collected.candidates) {
     if (depth >= limits.pickleNestedDepth) {
       collected.incomplete.add(`pickles lie inside pickles more than ${limits.pickleNestedDepth} deep`);
@@ -261,18 +267,23 @@ async function readNested(
     const content = await decodeCandidate(source, candidate, collected);
     if (content === undefined) continue;
     const reading = await readPickle(content, { depth: depth + 1 });
-    if (!isPickle(reading)) continue;
     const { offset, opcode, stream, encoding } = candidate;
-    nested.push({ offset, opcode, stream, encoding, reading });
+    const cut = reading.incomplete.length > 0 && reading.streams[0]?.failure === undefined;
+    if (cut) collected.incomplete.add(`a pickle inside a string: ${reading.incomplete.join(', ')}`);
+    else if (typeof candidate.content !== 'string') stringsRead.add(candidate.content.offset);
+    if (cut || isPickle(reading)) nested.push({ offset, opcode, stream, encoding, reading });
   }
-  return nested;
+  return { nested, stringsRead };
 }
 
 function isPickle(reading: PickleReading): boolean {
   const first = reading.streams[0];
-  const acts = reading.imports.length > 0 || reading.extensions.length > 0 || reading.nested.length > 0;
-  if (first === undefined || !acts) return false;
-  return first.ending === 'stop' ? first.failure === undefined : reading.calls.length > 0;
+  if (first === undefined) return false;
+  const end = first.failure?.offset ?? Number.POSITIVE_INFINITY;
+  const before = (places: readonly Place[]): boolean => places.some(({ offset }) => offset < end);
+  if (before(reading.calls)) return true;
+  const acts = before(reading.imports) || before(reading.extensions) || before(reading.nested);
+  return acts && (first.protocol > 0 || (first.ending === 'stop' && first.failure === undefined));
 }
 
 async function decodeCandidate(

@@ -62,6 +62,8 @@ export interface PickleReading {
   readonly extensions: readonly ExtensionNode[];
   readonly divergences: readonly Divergence[];
   readonly nested: readonly NestedPickle[];
+  /** Where the contents of the strings begin that were read as pickles to their ends, the harmless ones included. */
+  readonly stringsRead: ReadonlySet<number>;
   /** First container whose expanded tree is beyond reason for its bytes. */
   readonly expansion: (Place & { readonly objects: number }) | undefined;
   /** Offset after the last stream that was read from the start without a gap. */

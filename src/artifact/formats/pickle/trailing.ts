@@ -6,10 +6,11 @@ const zeros = Buffer.alloc(stepBytes);
 const startsAtMost = 10_000;
 const text = /[c(]i?[A-Za-z_][\w.]{0,100}\n[A-Za-z_][\w.]{0,100}\n/g;
 
-/** Offsets in the range where a pickle may begin: PROTO 0–5 and an opcode, or an import in text form. */
+/** Offsets in the range where a pickle may begin: PROTO 0–5 and an opcode, or an import in text form. `cut`: there are more. */
 export async function* findPickles(
   source: ByteSource,
   range: { readonly start: number; readonly end: number },
+  cut: (reason: string) => void,
 ): AsyncGenerator<number> {
   let found = 0;
   let last = -1;
@@ -19,7 +20,10 @@ export async function* findPickles(
       if (at + index <= last) continue;
       last = at + index;
       found += 1;
-      if (found > startsAtMost) return;
+      if (found > startsAtMost) {
+        cut(`the bytes after the pickle begin like pickles in more than ${startsAtMost} places`);
+        return;
+      }
       yield last;
     }
   }

@@ -67,12 +67,14 @@ async function readLegacyForm(source: ByteSource): Promise<PyTorchReading | unde
   if (magic.streams[0]?.result !== magicNumber) return undefined;
   const reading = await readPickle(source, { maxStreams: legacyStreams });
   const problems: TorchProblem[] = [];
+  const incomplete = new Set(reading.incomplete);
   const pickles: TorchPickle[] = [{ member: undefined, role: 'object', reading }];
   const placed = await placeStorages(source, reading, problems);
   if (placed.end < source.sizeBytes && placed.incomplete.length === 0) {
     const message = `${source.sizeBytes - placed.end} bytes follow the last storage`;
     problems.push({ kind: 'trailing', member: undefined, offset: placed.end, message });
     const rest = await readPickle(source, { start: placed.end });
+    if (rest.streams[0]?.failure === undefined) for (const reason of rest.incomplete) incomplete.add(reason);
     if (rest.imports.length > 0) pickles.push({ member: undefined, role: 'other', reading: rest });
   }
   return {
@@ -82,7 +84,7 @@ async function readLegacyForm(source: ByteSource): Promise<PyTorchReading | unde
     anomalies: [],
     problems,
     torchScript: false,
-    incomplete: [...new Set([...reading.incomplete, ...placed.incomplete])],
+    incomplete: [...new Set([...incomplete, ...placed.incomplete])],
   };
 }
 

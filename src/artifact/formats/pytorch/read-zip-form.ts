@@ -85,6 +85,9 @@ async function beginsLikePickle(opened: ByteSource): Promise<boolean> {
 async function readHiddenPickle(draft: Draft, member: ZipMember, opened: ByteSource): Promise<void> {
   if (!(await beginsLikePickle(opened))) return;
   const reading = await readPickle(opened);
+  if (reading.streams[0]?.failure === undefined) {
+    for (const reason of reading.incomplete) draft.incomplete.add(reason);
+  }
   if (reading.imports.length === 0 && reading.extensions.length === 0 && reading.nested.length === 0) return;
   if (reading.streams[0]?.ending !== 'stop' && reading.calls.length === 0) return;
   draft.pickles.push({ member: member.name, role: 'other', reading });

@@ -1,4 +1,5 @@
 import { type CallNode, type ImportNode, isNode, type Value } from '#artifact/formats/pickle/values.ts';
+import type { PickleReading } from '#artifact/formats/pickle/reading.ts';
 import type { Review } from './reviewed.ts';
 
 const plainCodecs = new Set(['latin1', 'latin-1', 'ascii', 'utf-8', 'utf8']);
@@ -7,7 +8,10 @@ const plainCodecs = new Set(['latin1', 'latin-1', 'ascii', 'utf-8', 'utf8']);
 export function argumentProblem(
   call: CallNode,
   review: Review,
-  reviewOf: (node: ImportNode) => Review | undefined,
+  {
+    reviewOf,
+    reading,
+  }: { readonly reviewOf: (node: ImportNode) => Review | undefined; readonly reading: PickleReading },
 ): string | undefined {
   if (review.call === undefined) return 'it may be imported but not called';
   const args = isNode(call.args) && call.args.kind === 'tuple' ? call.args.items : undefined;
@@ -25,9 +29,10 @@ export function argumentProblem(
     case 'builds-first':
       return buildProblem(args, reviewOf);
     case 'pickle-bytes':
-      return args.length === 1 && isPickleBytes(args[0])
-        ? undefined
-        : 'its argument is not a byte string of the file that is a pickle';
+      if (args.length !== 1 || !isPickleBytes(args[0])) {
+        return 'its argument is not a byte string of the file that is a pickle';
+      }
+      return wasRead(args[0], reading) ? undefined : 'the pickle in its argument was not read to its end';
     case 'carries-call':
       return carriedCall(call) === undefined
         ? 'its arguments are not (function, class, arguments, state)'
@@ -73,6 +78,17 @@ function isPickleBytes(value: Value | undefined): boolean {
   if (!encodes || text === undefined) return false;
   if (typeof text === 'string') return /^\x80[\x02-\x05]/.test(text);
   return isNode(text) && text.kind === 'text' && /^\xc2\x80[\x02-\x05]/.test(text.head);
+}
+
+/** Was this literal read as a nested pickle to its end? One without a place in the file: was every string? */
+function wasRead(
+  value: Value | undefined,
+  { stringsRead, incomplete }: Pick<PickleReading, 'stringsRead' | 'incomplete'>,
+): boolean {
+  if (value === undefined || !isNode(value)) return incomplete.length === 0;
+  if (value.kind === 'bytes' || value.kind === 'text') return stringsRead.has(value.offset);
+  if (value.kind !== 'call' || !isNode(value.args) || value.args.kind !== 'tuple') return false;
+  return wasRead(value.args.items[0], { stringsRead, incomplete });
 }
 
 /** The call that `_rebuild_from_type_v2(function, class, arguments, state)` makes. */

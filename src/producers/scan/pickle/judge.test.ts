@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { memorySource, readPickle } from '#artifact/formats/pickle/read-pickle.ts';
 import type { Finding } from '#evidence/predicates.ts';
+import { limits } from '#lib/limits.ts';
 import { called, frame, named, pickle, proto, raw, text } from '../../../../test/support/pickle-assembler.ts';
 import { judgePickle, type PickleContext } from './judge.ts';
 import { reviewed } from './reviewed.ts';
@@ -155,6 +156,20 @@ for (const [name, bytes] of Object.entries(attacks)) {
     assert.ok(severities.includes('critical'), severities.join());
   });
 }
+
+test('the bytes that `_load_from_bytes` loads were read to their end, or the call is one nobody knows', async () => {
+  const load = (inner: string): Uint8Array => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(inner.length);
+    return pickle(
+      called(named('torch.storage', '_load_from_bytes'), `B${length.toString('latin1')}${inner}`),
+    );
+  };
+  const line = `V${'a'.repeat(2 * limits.pickleLineBytes + 3_000_000)}\n0`;
+  const hidden = `\x80\x04${line}${called(named('os', 'system'), text('id'))}.`;
+  assert.ok((await rulesOf(load(hidden))).includes('PKL-CALL-ARGUMENTS'));
+  assert.deepEqual(await rulesOf(load('\x80\x04NNNNNN0.')), []);
+});
 
 test('data that only looks like a pickle in a string is left alone', async () => {
   const words = [

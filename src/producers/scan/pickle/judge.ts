@@ -141,7 +141,10 @@ function judgeCall(docket: Docket, call: CallNode): void {
     sayOnce(docket, rule, callee, { at: call, message: () => `would call \`${renderCall(call)}\`${note}` });
     return;
   }
-  const problem = argumentProblem(call, found, (node) => review(docket, node));
+  const problem = argumentProblem(call, found, {
+    reviewOf: (node) => review(docket, node),
+    reading: docket.reading,
+  });
   if (problem !== undefined) {
     const message = (): string => `would call \`${renderCall(call)}\`: ${problem}`;
     sayOnce(docket, 'PKL-CALL-ARGUMENTS', callee, { at: call, message });
