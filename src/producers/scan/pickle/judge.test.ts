@@ -20,6 +20,17 @@ const ordered = named('collections', 'OrderedDict');
 const encode = named('_codecs', 'encode');
 const rebuild = named('torch._utils', '_rebuild_tensor_v2');
 
+const dtype = (code: string, flags: number, more = 'NNN'): string =>
+  `${called(named('numpy', 'dtype'), text(code), '\x89', '\x88')}(K\x03${text('|')}${more}K\x08K\x01K${String.fromCharCode(flags)}tb`;
+const objectType = (flags: number): string => dtype('O8', flags);
+const struct = (flags: number, field: string, offset = 0): string =>
+  dtype('V8', flags, `N${text('a')}\x85}${text('a')}${field}K${String.fromCharCode(offset)}\x86s`);
+/** An array of one element: what `numpy.ndarray.__reduce__` writes, with this dtype and this content. */
+const array = (type: string, content: string): Uint8Array =>
+  pickle(
+    `${called(named('numpy.core.multiarray', '_reconstruct'), named('numpy', 'ndarray'), 'K\x00\x85', 'C\x01b')}(K\x01K\x01\x85${type}\x89${content}tb`,
+  );
+
 interface Case {
   readonly bad: Uint8Array;
   readonly good: Uint8Array;
@@ -61,6 +72,7 @@ const cases: Readonly<Record<PickleRuleId, Case>> = {
     bad: pickle(named('collections', 'OrderedDict.__init__.__globals__')),
     good: pickle(ordered),
   },
+  'PKL-NUMPY-MEMORY': { bad: array(objectType(63), 'C\x08AAAAAAAA'), good: array(objectType(63), ']Na') },
   'PKL-PERSISTENT': {
     bad: pickle('Pid\n'),
     good: pickle('Pid\n'),
@@ -156,6 +168,28 @@ for (const [name, bytes] of Object.entries(attacks)) {
     assert.ok(severities.includes('critical'), severities.join());
   });
 }
+
+test('numpy never takes bytes of the file for pointers, nor reads beyond the element', async () => {
+  const bytes = 'C\x08AAAAAAAA';
+  const hostile: Readonly<Record<string, Uint8Array>> = {
+    'a structure that hides its objects': array(struct(0x10, objectType(63)), bytes),
+    'a structure that says that it holds objects': array(struct(0x1b, objectType(63)), bytes),
+    'a plain type that says that it holds objects': array(dtype('i8', 1), ']Na'),
+    'an object type that says that it holds none': array(objectType(0), bytes),
+    'bytes spelled by a codec': array(objectType(63), called(encode, text('AAAAAAAA'), text('latin1'))),
+    'a field beyond the element': array(struct(0, dtype('i8', 0), 64), bytes),
+    'a subarray beyond the element': array(dtype('V8', 0, `${dtype('i8', 0)}K\x40\x85\x86NN`), bytes),
+    'a second state of a dtype': array(`${dtype('i8', 0)}(K\x03tb`, bytes),
+    'a scalar of objects from bytes': pickle(
+      called(named('numpy.core.multiarray', 'scalar'), objectType(63), bytes),
+    ),
+  };
+  for (const [name, sample] of Object.entries(hostile)) {
+    assert.ok((await rulesOf(sample)).includes('PKL-NUMPY-MEMORY'), name);
+  }
+  assert.deepEqual(await rulesOf(array(struct(0, dtype('i8', 0)), bytes)), []);
+  assert.deepEqual(await rulesOf(array(struct(0x1b, objectType(63)), ']K\x01\x85a')), []);
+});
 
 test('the bytes that `_load_from_bytes` loads were read to their end, or the call is one nobody knows', async () => {
   const load = (inner: string): Uint8Array => {

@@ -11,6 +11,7 @@ import type { Finding } from '#evidence/predicates.ts';
 import { limits } from '#lib/limits.ts';
 import { argumentProblem, carriedCall } from './arguments.ts';
 import { executes } from './executing.ts';
+import { isNumpyMaker, numpyProblem } from './numpy-memory.ts';
 import { type Review, reviewOf } from './reviewed.ts';
 import { type PickleRuleId, pickleRules } from './rules.ts';
 
@@ -155,6 +156,11 @@ function judgeCall(docket: Docket, call: CallNode): void {
     const carried = carriedCall(call);
     if (carried !== undefined) judgeCall(docket, carried);
   }
+  const memory = numpyProblem(call);
+  if (memory !== undefined) {
+    const message = (): string => `would call \`${renderCall(call)}\`: ${memory}`;
+    sayOnce(docket, 'PKL-NUMPY-MEMORY', callee, { at: call.state ?? call, message });
+  }
   judgeResult(docket, call, found);
 }
 
@@ -212,6 +218,10 @@ function judgeMutations(docket: Docket): void {
     const { target, via } = mutation;
     if (!isNode(target)) continue;
     if (target.kind === 'call') {
+      if (isNumpyMaker(target.callee)) {
+        const message = (): string => `would set the state of \`${renderCall(target)}\` once more`;
+        sayOnce(docket, 'PKL-NUMPY-MEMORY', target, { at: mutation, message });
+      }
       judgeState(docket, mutation, mutation.value);
       continue;
     }

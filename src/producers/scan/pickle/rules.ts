@@ -77,6 +77,11 @@ export const pickleRules = {
     why: 'a dotted name walks through attributes and reaches modules that the allowed module only uses itself',
     remedy: `do not load the file; ${safetensors}`,
   },
+  'PKL-NUMPY-MEMORY': {
+    severity: 'critical',
+    why: 'numpy would take bytes of the file for pointers or read beyond the array, which lets a file run code',
+    remedy: `do not load the file; no numpy writes this; ${safetensors}`,
+  },
   'PKL-PERSISTENT': {
     severity: 'high',
     why: 'a persistent id means whatever the loader makes of it',
