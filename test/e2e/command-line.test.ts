@@ -107,7 +107,7 @@ describe('mistakes', () => {
     [['digest', '--follow-links=yes', '.'], 1, /takes no value/],
     [['decide'], 1, /no artifact is named/],
     [['approve', 'org/m'], 1, /needs a reason/, /hint: add `--reason/],
-    [['deny', 'org/m', '--reason', ' '], 1, /needs a reason/],
+    [['deny', 'org/m', '--reason', ' '], 1, /the reason is too short/],
     [['decide', '--offline', 'not-there.tar'], 1, /cannot read `not-there\.tar`/],
     [['decide', '--offline', 'not-there.tar', '--environment', 'staging'], 1, /no meaning with `--offline`/],
     [['decide', '--offline', 'not-there.tar', '--trust', 'x'], 1, /digest\.invalid/],
@@ -411,7 +411,7 @@ describe('with a server', () => {
     await fails(
       ['decide', 'org/cleen', ...shared],
       1,
-      /no artifact matches `org\/cleen`/,
+      /there is no artifact `org\/cleen` here/,
       /resource\.unknown/,
     );
     await fails(['decide', 'org/clean', 'org/m', ...shared], 1, /one argument too many/);

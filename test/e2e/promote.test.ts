@@ -61,7 +61,7 @@ test('without approval the promote gate says no and the release key signs nothin
   const signature = join(folder, 'denied.sig');
   const said = await weighbridge('promote', id, '--signature', signature);
   assert.equal(said.code, 2, said.stderr);
-  assert.match(said.stdout, /not promoted: deny/);
+  assert.match(said.stdout, /not promoted: org\/released@[0-9a-f]{12}: deny/);
   assert.match(said.stdout, /production\.approved: nobody has approved/);
   assert.equal(existsSync(signature), false);
   assert.equal(await signatures(), 0);
@@ -133,7 +133,7 @@ test(
     const signature = join(model, 'model.sig');
     const said = await weighbridge('promote', id, '--signature', signature);
     assert.equal(said.code, 0, said.stdout + said.stderr);
-    assert.match(said.stdout, /signed with the release key/);
+    assert.match(said.stdout, /signed org\/released@[0-9a-f]{12} \(sha256:[0-9a-f]{64}\) with the release key/);
     assert.equal(await signatures(), 1);
     const key = join(folder, 'release.pub');
     await writeFile(key, await releaseKey());
