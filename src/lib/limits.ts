@@ -78,6 +78,9 @@ export const limits = {
   ggufDimensions: 4,
   /** A Jinja template in a file of its own. */
   templateBytes: 1 * MiB,
+  /** Tokens of one template and its nesting of brackets: large chat templates have 10 000 and 10. */
+  templateTokens: 200_000,
+  templateDepth: 200,
   /** YAML at the top of a model card; cards with many evaluation results reach 300 KiB. */
   frontMatterBytes: 1 * MiB,
   /**

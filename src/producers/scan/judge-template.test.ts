@@ -32,11 +32,24 @@ const hostile: readonly (readonly [string, string])[] = [
   ['{%- from "x" import y -%}', 'TPL-INCLUDE'],
   ['{{ x._\uff3fclass_\uff3f }}', 'TPL-ATTRIBUTE'],
   ['{{ "unterminated }}', 'TPL-UNREADABLE'],
+  [
+    "{% set u=(lipsum|string)[18] %}{% set g=u~u~'glo'~'bals'~u~u %}{{ lipsum[g]['os'].popen('id') }}",
+    'TPL-COMPUTED-ATTRIBUTE',
+  ],
+  ['{% set u = (raise_exception|string)[10] %}{{ messages[u] }}', 'TPL-COMPUTED-ATTRIBUTE'],
+  ["{% set a = 'x' %}{% set g = a + b %}{% set h = g %}{{ messages[h] }}", 'TPL-COMPUTED-ATTRIBUTE'],
+  ['{% set g %}{{ u }}x{{ u }}{% endset %}{{ messages[g] }}', 'TPL-COMPUTED-ATTRIBUTE'],
+  ['{% set ns.g = a ~ b %}{{ messages[ns.g] }}', 'TPL-COMPUTED-ATTRIBUTE'],
+  ['{{ messages|map(attribute=a ~ b)|list }}', 'TPL-COMPUTED-ATTRIBUTE'],
+  ['{% macro g() %}x{% endmacro %}{{ messages[g()] }}', 'TPL-COMPUTED-ATTRIBUTE'],
+  ['{{ cycler.next }}', 'TPL-COMPUTED-ATTRIBUTE'],
+  ['{{ (joiner)|string }}', 'TPL-COMPUTED-ATTRIBUTE'],
+  [`{{ ${'a['.repeat(20_000)} }}`, 'TPL-UNREADABLE'],
   ['{% raw %} {{ x }}', 'TPL-UNREADABLE'],
 ];
 
 for (const [template, rule] of hostile) {
-  test(`hostile template: ${template}`, () =>
+  test(`hostile template: ${template.slice(0, 100)}`, () =>
     assert.ok(rulesOf(template).includes(rule), rulesOf(template).join()));
 }
 
@@ -50,6 +63,9 @@ const harmless: readonly string[] = [
   'the text x.__class__ and |attr( outside of blocks is only text {# and {{ x.__class__ }} in a comment #}',
   '{% raw %}{{ x.__class__ }}{% endraw %}{{ {"a": {"b": 1}} }}',
   "{{ '____' }}",
+  "{% set ns = namespace(text='') %}{% for m in messages %}{% set ns.text = ns.text + m.content %}{% set index = (messages|length - 1) - loop.index0 %}{% set message = messages[index] %}{{ ns.text ~ message['role'] }}{% endfor %}",
+  "{% set c = cycler('a', 'b') %}{{ c.next() }}{% set joiner = ', ' %}{{ joiner }}{{ names | join(joiner) }}",
+  "{% set content = content.split('</think>')[-1] + '\\n' %}{{ content }}{{ messages[loop.index0 + 1]['content'] }}{{ tools[content|length] }}",
 ];
 
 for (const template of harmless) {
@@ -57,6 +73,6 @@ for (const template of harmless) {
 }
 
 test('every beginning of a template is read without a throw', () => {
-  const template = hostile.map(([text]) => text).join('\n');
+  const template = hostile.map(([text]) => text.slice(0, 200)).join('\n');
   for (let end = 0; end < template.length; end += 1) judgeTemplate(template.slice(0, end), '');
 });

@@ -1,7 +1,9 @@
 import { tokenizeJinja, type JinjaToken } from '#artifact/formats/text/jinja-tokens.ts';
 import type { Finding } from '#evidence/predicates.ts';
+import { limits } from '#lib/limits.ts';
 import { finding } from './finding.ts';
 import type { FormatRuleId } from './rules.ts';
+import { judgeKeys } from './template-taint.ts';
 
 /**
  * Attributes from which Python's object graph is reached: what Jinja2's own sandbox refuses, without the double
@@ -71,15 +73,27 @@ const includes = new Set(['include', 'import', 'extends', 'from']);
  * concatenation, computed attribute names, includes. `pointer` says where the template stands.
  */
 export function judgeTemplate(template: string, pointer: string): readonly Finding[] {
+  if (template.length > limits.templateBytes) {
+    return [
+      finding('TPL-UNREADABLE', `a template is longer than ${limits.templateBytes} characters`, { pointer }),
+    ];
+  }
   const { tokens, brokenAt } = tokenizeJinja(template);
   const findings: Finding[] = [];
   const add = (ruleId: FormatRuleId, message: string, token: { readonly offset: number }): void => {
     findings.push(finding(ruleId, `${message}, at character ${token.offset} of the template`, { pointer }));
   };
+  if (tokens.length > limits.templateTokens) {
+    add('TPL-UNREADABLE', `the template has more than ${limits.templateTokens} tokens`, { offset: 0 });
+    return findings;
+  }
+  const keys = judgeKeys(tokens, (message, token) => add('TPL-COMPUTED-ATTRIBUTE', message, token));
+  if (keys === 'too-deep') {
+    add('TPL-UNREADABLE', `the template has brackets more than ${limits.templateDepth} deep`, { offset: 0 });
+  }
   for (const [index, token] of tokens.entries()) {
     if (token.kind === 'name') judgeName(tokens, index, add);
     else if (token.kind === 'string') judgeString(tokens, index, add);
-    else if (token.text === '[') judgeSubscript(tokens, index, add);
     else if (token.kind === 'begin') judgeBlock(tokens, index, add);
   }
   if (brokenAt !== undefined) {
@@ -134,50 +148,6 @@ function judgeString(tokens: readonly JinjaToken[], index: number, add: Add): vo
     add('TPL-COMPUTED-ATTRIBUTE', `puts ${shown} together with other text`, token);
   }
 }
-
-/** A subscript (not a list) whose key is put together from text. */
-function judgeSubscript(tokens: readonly JinjaToken[], index: number, add: Add): void {
-  const before = tokens[index - 1];
-  const subscripted =
-    before?.kind === 'string' ||
-    (before?.kind === 'name' && !keywords.has(before.text)) ||
-    before?.text === ')' ||
-    before?.text === ']';
-  if (!subscripted) return;
-  let depth = 0;
-  let text = false;
-  let concatenated = false;
-  for (let at = index; at < tokens.length; at += 1) {
-    const token = tokens[at];
-    if (token === undefined || token.kind === 'end') return;
-    if (token.kind === 'string') text = true;
-    if (token.kind !== 'operator') continue;
-    if ('[({'.includes(token.text)) depth += 1;
-    else if ('])}'.includes(token.text)) depth -= 1;
-    else if (token.text === '~') concatenated = true;
-    else if (joining.has(token.text) || token.text === '|') concatenated ||= text;
-    if (depth === 0) break;
-  }
-  const token = tokens[index];
-  if (concatenated && token !== undefined) {
-    add('TPL-COMPUTED-ATTRIBUTE', 'computes the key of a subscript from text', token);
-  }
-}
-
-const keywords = new Set([
-  'in',
-  'is',
-  'not',
-  'and',
-  'or',
-  'if',
-  'else',
-  'elif',
-  'set',
-  'for',
-  'return',
-  'do',
-]);
 
 /** All strings of one block put together: what `join`, `format` and `~` could build from them. */
 function judgeBlock(tokens: readonly JinjaToken[], index: number, add: Add): void {

@@ -100,5 +100,9 @@ async function scanTemplate(
     );
     return [];
   }
-  return judgeTemplate(text, '').map((one) => ({ ...one, location: { path: file.path } }));
+  const found = judgeTemplate(text, '');
+  if (found.some(({ ruleId }) => ruleId === 'TPL-UNREADABLE')) {
+    reasons.push(`\`${file.path}\` is a template and is not read to its end`);
+  }
+  return found.map((one) => ({ ...one, location: { path: file.path } }));
 }

@@ -36,6 +36,11 @@ export function judgeReadings(readings: readonly Reading[]): Judgement {
   return judge(
     readings.map(({ format }) => format),
     findings,
-    readings.flatMap(({ facts }) => facts.incompleteReasons),
+    [
+      ...readings.flatMap(({ facts }) => facts.incompleteReasons),
+      ...(findings.some(({ ruleId }) => ruleId === 'TPL-UNREADABLE')
+        ? ['a chat template is not read to its end']
+        : []),
+    ],
   );
 }
