@@ -35,39 +35,41 @@ export interface PrincipalPorts {
 const believedMs = 1_000;
 const believedTokens = 10_000;
 
+/**
+ * The look-up with its answers believed for a second, counted from when it was begun: what is revoked while the database
+ * answers slowly is not believed for longer. Callers at the same moment share one look-up; a failed one is forgotten.
+ */
+function believing<K, V>(look: (key: K) => Promise<V>, steady: Clock): (key: K) => Promise<V> {
+  const believed = new Map<K, { readonly answer: Promise<V>; readonly untilMs: number }>();
+  return (key) => {
+    const nowMs = steady.now();
+    const known = believed.get(key);
+    if (known !== undefined && known.untilMs > nowMs) return known.answer;
+    const answer = look(key);
+    if (believed.size >= believedTokens) believed.clear();
+    believed.set(key, { answer, untilMs: nowMs + believedMs });
+    answer.catch(() => {
+      if (believed.get(key)?.answer === answer) believed.delete(key);
+    });
+    return answer;
+  };
+}
+
 /** Hub clients send `Bearer <token>`; anything that is not a token of ours is an anonymous caller. */
 export function openPrincipals(ports: PrincipalPorts): Principals {
   const { steady = steadyClock } = ports;
-  const believed = new Map<Digest, { readonly row: TokenRow | undefined; readonly untilMs: number }>();
-  const environments = new Map<
-    string,
-    { readonly environment: Environment | undefined; readonly untilMs: number }
-  >();
-
+  const tokenOf = believing(ports.findToken, steady);
+  const knownEnvironmentOf = believing(ports.environmentOf, steady);
   const findToken = async (
     authorization: Redacted<string> | undefined,
   ): Promise<{ row: TokenRow; digest: Digest } | undefined> => {
     const digest = tokenDigestOf(authorization);
     if (digest === undefined) return undefined;
-    const known = believed.get(digest);
-    // Taken before the look-up: a token that is revoked while the database answers slowly is not believed for longer.
-    const nowMs = steady.now();
-    if (known !== undefined && known.untilMs > nowMs)
-      return known.row === undefined ? undefined : { row: known.row, digest };
-    const row = await ports.findToken(digest);
-    if (believed.size >= believedTokens) believed.clear();
-    believed.set(digest, { row, untilMs: nowMs + believedMs });
+    const row = await tokenOf(digest);
     return row === undefined ? undefined : { row, digest };
   };
   const environmentOf = async (namespace: string): Promise<Environment> => {
-    const known = environments.get(namespace);
-    const nowMs = steady.now();
-    const fresh = known !== undefined && known.untilMs > nowMs;
-    const environment = fresh ? known.environment : await ports.environmentOf(namespace);
-    if (!fresh) {
-      if (environments.size >= believedTokens) environments.clear();
-      environments.set(namespace, { environment, untilMs: nowMs + believedMs });
-    }
+    const environment = await knownEnvironmentOf(namespace);
     if (environment === undefined) throw new Fault('resource.unknown', 'there is no such namespace');
     return environment;
   };
