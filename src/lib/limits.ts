@@ -81,6 +81,8 @@ export const limits = {
   /** Tokens of one template and its nesting of brackets: large chat templates have 10 000 and 10. */
   templateTokens: 200_000,
   templateDepth: 200,
+  /** A YAML file that may steer loading; its parser holds about 100 bytes for each. */
+  yamlBytes: 1 * MiB,
   /** YAML at the top of a model card; cards with many evaluation results reach 300 KiB. */
   frontMatterBytes: 1 * MiB,
   /**

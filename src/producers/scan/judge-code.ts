@@ -15,6 +15,9 @@ export function judgeCode(
   return files
     .filter(({ path }) => codeName.test(path))
     .map(({ path }) => {
+      if (/^(?:.*\/)?custom_generate\/generate\.py$/i.test(path)) {
+        return finding('CODE-REFERENCED', 'transformers runs this code because it is there', { path });
+      }
       const reference = references.find(({ module }) => refersTo(module, path));
       return reference === undefined
         ? finding('CODE-FILE', 'program code that no configuration refers to', { path })

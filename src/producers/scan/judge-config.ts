@@ -181,10 +181,11 @@ function judgeImport(
   { pointer, allowed }: { readonly pointer: string; readonly allowed: readonly string[] },
 ): void {
   for (const text of textsOf(item)) {
-    if (allowed.some((library) => text === library || text.startsWith(`${library}.`))) continue;
-    add(visit, 'CFG-IMPORT', `would import \`${text.slice(0, 200)}\``, pointer);
+    // A file of the artifact by the name of a library is found before the library.
     visit.references.push({ module: text, from: visit.path });
     refer(visit, text);
+    if (allowed.some((library) => text === library || text.startsWith(`${library}.`))) continue;
+    add(visit, 'CFG-IMPORT', `would import \`${text.slice(0, 200)}\``, pointer);
   }
 }
 
@@ -205,7 +206,11 @@ function judgePipeline(visit: Visit, root: JsonObject): void {
     if (key === '_class_name') {
       add(visit, 'CFG-CUSTOM-PIPELINE', `the pipeline is \`${library.slice(0, 200)}\``, `/${key}`);
       visit.references.push({ module: library, from: visit.path });
-    } else if (type !== undefined && !(isPipelineFolder(library) || ownLibraries.includes(library))) {
+      continue;
+    }
+    if (type === undefined) continue;
+    visit.references.push({ module: library, from: visit.path });
+    if (!(isPipelineFolder(library) || ownLibraries.includes(library))) {
       judgeImport(visit, library, { pointer: `/${key}/0`, allowed: ownLibraries });
     }
   }

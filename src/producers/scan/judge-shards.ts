@@ -1,5 +1,6 @@
 import { isJsonObject, member, type JsonValue } from '#artifact/formats/json/json-document.ts';
 import type { Finding } from '#evidence/predicates.ts';
+import { roleOf } from '#artifact/roles.ts';
 import { finding } from './finding.ts';
 
 /** A shard index (`*.index.json`, `weight_map`: tensor → file) may name files of its own folder and below, that exist. */
@@ -26,6 +27,9 @@ export function judgeShardIndex(
       const shown = `\`${shard.slice(0, 200)}\``;
       if (escapes(shard)) {
         findings.set(shard, finding('SHARD-OUTSIDE', `tensors are read from ${shown}`, { path, pointer }));
+      } else if (roleOf(folder + shard) === 'documentation') {
+        const message = `tensors are read from ${shown}, which is named like documentation`;
+        findings.set(shard, finding('SHARD-DOCUMENTATION', message, { path, pointer }));
       } else if (!paths.has(folder + shard)) {
         findings.set(shard, finding('SHARD-MISSING', `${shown} is not in the artifact`, { path, pointer }));
       }

@@ -63,6 +63,10 @@ const samples: Readonly<Record<FormatRuleId, readonly [bad: Sample, good: Sample
     { 'generation_config.json': '{"a":[{"trust_remote_code":false}]}' },
   ],
   'CFG-UNREADABLE': [{ 'config.json': "{'a': 1}" }, { 'config.json': '{"a": NaN}' }],
+  'CFG-YAML-TAG': [
+    { 'config.yaml': 'a: !!python/object/apply:os.system ["id"]\n' },
+    { 'config.yaml': 'a: !!str 1\nb: [{c: "!!python/name:os.system"}]\n' },
+  ],
   'CODE-FILE': [{ 'modeling_x.py': 'x = 1' }, { 'notes.txt': 'x = 1' }],
   'CODE-REFERENCED': [
     { 'config.json': '{"auto_map":{"AutoModel":"modeling_x.M"}}', 'modeling_x.py': 'x = 1' },
@@ -130,6 +134,10 @@ const samples: Readonly<Record<FormatRuleId, readonly [bad: Sample, good: Sample
       'model.safetensors': `version https://git-lfs.github.com/spec/v1\noid sha256:${'a'.repeat(64)}\nsize 12\n`,
     },
     { 'README.md': 'version https://git-lfs.github.com/spec/v1 is the first line of a pointer\n' },
+  ],
+  'SHARD-DOCUMENTATION': [
+    { 'm.index.json': '{"weight_map":{"a":"LICENSE"}}', LICENSE: 'text' },
+    { 'm.index.json': '{"weight_map":{"a":"m-1.safetensors"}}', LICENSE: 'text' },
   ],
   'SHARD-INVALID': [
     { 'model.safetensors.index.json': '{"weight_map":["a"]}' },

@@ -91,6 +91,12 @@ export const formatRules = {
     'a file that steers loading is not the JSON its name promises, so loaders may read it in another way',
     'json',
   ),
+  'CFG-YAML-TAG': rule(
+    'artifact',
+    'high',
+    'a YAML file has a tag that makes some loaders construct Python objects',
+    'config',
+  ),
   'CODE-FILE': rule(
     'artifact',
     'low',
@@ -199,6 +205,12 @@ export const formatRules = {
     'low',
     'the file is a Git LFS pointer, not the content it stands for',
     'source',
+  ),
+  'SHARD-DOCUMENTATION': rule(
+    'artifact',
+    'high',
+    'a shard index reads weights from a file that is named like documentation, which is let through unread',
+    'rename',
   ),
   'SHARD-INVALID': rule(
     'artifact',

@@ -6,10 +6,11 @@ import type { Finding } from '#evidence/predicates.ts';
 import { limits } from '#lib/limits.ts';
 import { finding, judge, type Judgement } from './finding.ts';
 import { judgeCode } from './judge-code.ts';
-import { judgeConfig, type CodeReference } from './judge-config.ts';
+import { judgeConfig, type CodeReference, type ConfigJudgement } from './judge-config.ts';
 import { judgePaths } from './judge-paths.ts';
 import { judgeShardIndex } from './judge-shards.ts';
 import { judgeTemplate } from './judge-template.ts';
+import { readYaml } from './read-yaml.ts';
 
 /** A file of the artifact as this scan sees it. Without `source` its bytes are absent, and absent files are not judged. */
 export interface ArtifactFile {
@@ -22,11 +23,15 @@ export interface ArtifactFile {
 /** Is the file read again for its path's sake? */
 export function isReadForItsPath(path: string): boolean {
   const name = fileName(path);
-  return steersLoading(name) || isTemplate(name);
+  return steersLoading(name) || isTemplate(name) || isYaml(name);
 }
 
 function fileName(path: string): string {
   return (path.split('/').at(-1) ?? '').toLowerCase();
+}
+
+function isYaml(name: string): boolean {
+  return /\.ya?ml$/.test(name);
 }
 
 function isTemplate(name: string): boolean {
@@ -58,6 +63,11 @@ export async function scanArtifact(files: readonly ArtifactFile[]): Promise<Judg
     if (file.source === undefined) continue;
     const name = fileName(file.path);
     if (isTemplate(name)) findings.push(...(await scanTemplate(file, file.source, reasons)));
+    if (isYaml(name)) {
+      const judged = await scanYaml(file, file.source, reasons);
+      findings.push(...judged.findings);
+      references.push(...judged.references);
+    }
     if (!steersLoading(name)) continue;
     const value = await readConfig(file, file.source, { findings, reasons });
     if (value === undefined) continue;
@@ -85,6 +95,22 @@ async function readConfig(
   const why = facts?.incompleteReasons.join(', ') ?? 'not JSON';
   reasons.push(`\`${file.path}\` steers loading and cannot be read: ${why}`);
   return undefined;
+}
+
+async function scanYaml(file: ArtifactFile, source: ByteSource, reasons: string[]): Promise<ConfigJudgement> {
+  const outcome = await readYaml(source);
+  if (outcome.kind === 'unread') {
+    reasons.push(`\`${file.path}\` may steer loading and cannot be read: ${outcome.reason}`);
+    return { findings: [], references: [] };
+  }
+  const judged = outcome.values.map((value) => judgeConfig(file.path, value));
+  const tags = outcome.tags.map((tag) =>
+    finding('CFG-YAML-TAG', `holds the tag \`${tag.slice(0, 200)}\``, { path: file.path }),
+  );
+  return {
+    findings: [...tags, ...judged.flatMap(({ findings }) => findings)],
+    references: judged.flatMap(({ references }) => references),
+  };
 }
 
 async function scanTemplate(

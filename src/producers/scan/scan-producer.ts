@@ -8,7 +8,7 @@ import type { ProducedFile, Producer, ProducerInput } from '../producer.ts';
 import type { Judgement } from './finding.ts';
 import { scanIdentity } from './rule-set.ts';
 import { isReadForItsPath } from './scan-artifact.ts';
-import type { ScannableFile, Scanner } from './scanner.ts';
+import { notFinished, type ScannableFile, type Scanner } from './scanner.ts';
 
 /** A statement stays well below the bound of an envelope, base64 included. */
 const resultsBytes = limits.envelopeBytes / 4;
@@ -62,7 +62,7 @@ async function scanOne(scanner: Scanner, input: ProducerInput, file: ProducedFil
       formats: ['unknown'],
       verdict: 'clean',
       completeness: 'inconclusive',
-      incompleteReasons: ['the bytes are not in the blob store'],
+      incompleteReasons: [`${notFinished} the bytes are not in the blob store`],
       findings: [],
     };
     return toResult(missing, file.digest, file.sizeBytes);
@@ -123,10 +123,19 @@ function formatsIn(statement: Statement, sha256: string): readonly string[] | un
   for (const result of results) {
     if (typeof result !== 'object' || result === null) continue;
     if (!('sha256' in result) || result.sha256 !== sha256) continue;
+    if (isUnfinished(result)) return undefined;
     if (!('formats' in result) || !Array.isArray(result.formats)) continue;
     return result.formats.filter((format: unknown): format is string => typeof format === 'string');
   }
   return undefined;
+}
+
+/** Did the machine and not the bytes end this scan? Then it stands for this arrival only. */
+function isUnfinished(result: object): boolean {
+  if (!('incompleteReasons' in result) || !Array.isArray(result.incompleteReasons)) return false;
+  return result.incompleteReasons.some(
+    (reason: unknown) => typeof reason === 'string' && reason.startsWith(notFinished),
+  );
 }
 
 function batches(results: readonly ScanResult[]): readonly (readonly ScanResult[])[] {

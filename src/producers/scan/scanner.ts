@@ -4,6 +4,9 @@ import { WorkerPool, type TaskOutcome, type TaskSource } from '#lib/worker-pool.
 import { judge, type Judgement } from './finding.ts';
 import type { ScanTask, ScanTaskResult } from './scan-task.ts';
 
+/** How a reason begins that is one of this machine's, not of the bytes: another scan may answer otherwise. */
+export const notFinished = 'not finished:';
+
 export interface ScannerOptions {
   readonly workers?: number;
   readonly timeMs?: number;
@@ -75,5 +78,5 @@ function judgementOf(outcome: TaskOutcome<ScanTaskResult>, signal: AbortSignal |
     error: 'the file cannot be read',
     aborted: 'the scan was cancelled',
   }[outcome.reason];
-  return judge(['unknown'], [], [`${reason}: ${outcome.message}`]);
+  return judge(['unknown'], [], [`${notFinished} ${reason}: ${outcome.message}`]);
 }
