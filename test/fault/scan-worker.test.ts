@@ -11,11 +11,11 @@ const planted = new URL('../support/workers/planted-worker.ts', import.meta.url)
 const order = (text: string): TaskSource => memorySource(Buffer.from(text));
 
 const rows: readonly (readonly [order: string, reason: RegExp])[] = [
-  ['hang', /^the scan took too long: longer than 400 ms$/],
-  ['wait', /^the scan took too long/],
-  ['heap', /^the scan needed too much memory/],
-  ['throw', /^the file cannot be read: the planted reader failed$/],
-  ['exit', /^the scanner ended while reading the file: the worker ended with code 3$/],
+  ['hang', /^not finished: the scan took too long: longer than 400 ms$/],
+  ['wait', /^not finished: the scan took too long/],
+  ['heap', /^not finished: the scan needed too much memory/],
+  ['throw', /^not finished: the file cannot be read: the planted reader failed$/],
+  ['exit', /^not finished: the scanner ended while reading the file: the worker ended with code 3$/],
 ];
 
 for (const [text, reason] of rows) {

@@ -1,4 +1,4 @@
-import { parseDocument } from 'yaml';
+import { isScalar, parseDocument, visit, type Document } from 'yaml';
 import { limits } from '#lib/limits.ts';
 
 /** What the front matter of a model card says; texts as they stand there, at most 1 000 of each list. */
@@ -38,17 +38,32 @@ export function parseModelCard(readme: string): CardOutcome {
   try {
     const document = parseDocument(rest.slice(0, end.index), {
       schema: 'core',
-      uniqueKeys: true,
+      uniqueKeys: false,
       strict: true,
     });
     const [error] = document.errors;
     if (error !== undefined) return { kind: 'unreadable', reason: error.code };
+    if (repeatsKey(document)) return { kind: 'unreadable', reason: 'DUPLICATE_KEY' };
     const value: unknown = document.toJS({ maxAliasCount: 0, mapAsMap: true });
     if (!(value instanceof Map)) return { kind: 'unreadable', reason: 'the front matter is not a map' };
     return { kind: 'card', card: cardOf(value) };
   } catch {
     return { kind: 'unreadable', reason: 'the front matter has aliases or is nested too deeply' };
   }
+}
+
+/** Does a map hold a plain key twice? Each map is looked at once; the parser's own check compares every two keys. */
+function repeatsKey(document: Document): boolean {
+  let repeated = false;
+  visit(document, {
+    Map: (_key, { items }) => {
+      const keys = items.map(({ key }) => (isScalar(key) ? key.value : key));
+      if (new Set(keys).size === keys.length) return undefined;
+      repeated = true;
+      return visit.BREAK;
+    },
+  });
+  return repeated;
 }
 
 function cardOf(values: ReadonlyMap<unknown, unknown>): ModelCard {

@@ -240,6 +240,35 @@ for (const [ruleId, [bad, good]] of Object.entries(samples)) {
   });
 }
 
+const hooks: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
+  ['custom_generate/generate.py', { 'custom_generate/generate.py': '', 'config.json': '{}' }],
+  ['transformers.py', { 'modules.json': '[{"type":"transformers.Evil"}]', 'transformers.py': '' }],
+  ['unet/diffusers.py', { 'model_index.json': '{"unet":["diffusers","Evil"]}', 'unet/diffusers.py': '' }],
+  ['evil.py', { 'config.yaml': 'a:\n  - _target_: evil.run\n', 'evil.py': '' }],
+];
+
+for (const [path, files] of hooks) {
+  test(`${path} is run by a loader that finds it there`, async () => {
+    const referenced = async (sample: Readonly<Record<string, string>>): Promise<readonly unknown[]> =>
+      (await scan(sample))
+        .flatMap(({ findings }) => findings)
+        .filter(({ ruleId }) => ruleId === 'CODE-REFERENCED')
+        .map(({ location }) => location.path);
+    assert.deepEqual(await referenced(files), [path]);
+    const { [path]: code = '', ...others } = files;
+    assert.deepEqual(await referenced({ ...others, 'other/unrelated.py': code }), []);
+  });
+}
+
+test('YAML is read within bounds and without a throw', async () => {
+  const [, artifact] = await scan({ 'a.yml': `a: &a [1]\nb: [*a, *a]\n` });
+  assert.deepEqual([artifact?.verdict, artifact?.completeness], ['clean', 'complete']);
+  for (const bad of ['a: [', '['.repeat(50_000), `a: "${'x'.repeat(1_100_000)}"`]) {
+    const judged = (await scan({ 'a.yaml': bad })).at(-1);
+    assert.equal(judged?.completeness, 'inconclusive', bad.slice(0, 20));
+  }
+});
+
 test('every rule has a sample, the table is sorted and the reference lists exactly these rules', () => {
   assert.deepEqual(Object.keys(samples), Object.keys(formatRules));
   assert.deepEqual(Object.keys(formatRules), Object.keys(formatRules).sort());

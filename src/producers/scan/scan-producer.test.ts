@@ -9,7 +9,7 @@ import { producerInput, type PlantedRepository } from '../../../test/support/pro
 import { safetensors, tensor } from '../../../test/support/model-bytes.ts';
 import { scanIdentity } from './rule-set.ts';
 import { createScanProducer } from './scan-producer.ts';
-import { openScanner } from './scanner.ts';
+import { notFinished, openScanner } from './scanner.ts';
 
 type ScanStatement = Statement<ScanPredicate>;
 
@@ -86,6 +86,23 @@ test('what this rule set has scanned is not scanned again, and its formats still
   assert.equal(again.length, 1);
   assert.deepEqual(again[0], first);
   assert.equal(first?.predicate.results[0]?.findings[0]?.ruleId, 'PATH-FORMAT-MISMATCH');
+});
+
+test('a scan that the machine ended does not stand: the blob is scanned again', async () => {
+  const one: PlantedRepository = { files: { 'a.txt': 'text' } };
+  const [blob] = await produce(one);
+  assert.ok(blob !== undefined);
+  const digest = producerInput(one).files[0]?.digest ?? '';
+  const because = (reason: string): Statement => ({
+    ...blob,
+    predicate: {
+      ...blob.predicate,
+      results: blob.predicate.results.map((result) => ({ ...result, incompleteReasons: [reason] })),
+    },
+  });
+  const again = await produce(one, new Map([[digest, because(`${notFinished} the scan took too long`)]]));
+  assert.deepEqual(again[0], blob);
+  assert.equal((await produce(one, new Map([[digest, because('a limit of the bytes')]]))).length, 1);
 });
 
 test('many small files are few statements', async () => {

@@ -39,14 +39,17 @@ export function createScanProducer(scanner: Scanner): Producer {
   };
 }
 
-/** As many files open at once as keep the workers busy, not as many as there are. */
+/**
+ * As many files at once as there are workers: they are served in the order of their arrival, so that a file of another
+ * artifact waits for one file of this one per worker at most, however many this one has.
+ */
 async function inLanes<T, R>(items: readonly T[], perform: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   const queue = items.values();
   const lane = async (): Promise<void> => {
     for (const item of queue) results.push(await perform(item));
   };
-  await Promise.all(Array.from({ length: 2 * availableParallelism() }, lane));
+  await Promise.all(Array.from({ length: availableParallelism() }, lane));
   return results;
 }
 
