@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -77,4 +77,19 @@ test('the README stays short and points at what exists', async () => {
   for (const [, target] of text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
     assert.ok(existsSync(join(root, target ?? '')), `README points at ${target}`);
   }
+});
+
+test('every folder and test that README, ARCHITECTURE and THREATS name is there', async () => {
+  let named = 0;
+  for (const page of ['README.md', 'ARCHITECTURE.md', 'THREATS.md']) {
+    const text = await readFile(join(root, page), 'utf8');
+    for (const [, path = ''] of text.matchAll(/`((?:src|test|bench|docs|policies|console)\/[^`\s]*)`/g)) {
+      named += 1;
+      const found = path.includes('*')
+        ? globSync(path, { cwd: root }).length > 0
+        : existsSync(join(root, path));
+      assert.ok(found, `${page} names \`${path}\``);
+    }
+  }
+  assert.ok(named > 40);
 });
