@@ -133,7 +133,10 @@ test(
     const signature = join(model, 'model.sig');
     const said = await weighbridge('promote', id, '--signature', signature);
     assert.equal(said.code, 0, said.stdout + said.stderr);
-    assert.match(said.stdout, /signed org\/released@[0-9a-f]{12} \(sha256:[0-9a-f]{64}\) with the release key/);
+    assert.match(
+      said.stdout,
+      /signed org\/released@[0-9a-f]{12} \(sha256:[0-9a-f]{64}\) with the release key/,
+    );
     assert.equal(await signatures(), 1);
     const key = join(folder, 'release.pub');
     await writeFile(key, await releaseKey());

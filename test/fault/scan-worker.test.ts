@@ -33,7 +33,10 @@ for (const [text, reason] of rows) {
 test('buffers outside the JavaScript heap count too', async () => {
   await using scanner = openScanner({ script: planted, workers: 1, timeMs: 20_000, memoryMB: 64 });
   const bad = await scanner.scanBlob(order('buffers'));
-  assert.match(bad.incompleteReasons.join(), /^not finished: the scan needed too much memory: more than 64 MB of buffers$/);
+  assert.match(
+    bad.incompleteReasons.join(),
+    /^not finished: the scan needed too much memory: more than 64 MB of buffers$/,
+  );
 });
 
 test('a worker sees no environment variables', async () => {

@@ -93,10 +93,7 @@ export async function expectStatus(answer: HttpResponse, wanted: readonly number
       details: { status, ...(seconds === undefined ? {} : { retryAfterSeconds: seconds }) },
     });
   }
-  throw new Fault(
-    'upstream.lied',
-    `upstream answered ${status}, which the protocol does not know here`,
-  );
+  throw new Fault('upstream.lied', `upstream answered ${status}, which the protocol does not know here`);
 }
 
 /** Runs `attempt` again after `upstream.unavailable`, with growing pauses; the last Fault stands. */
