@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { get } from 'node:http';
 import { test } from 'node:test';
 import { openLoopbackHub } from '../support/hub/hub.ts';
 import { removeFolder, runWeighbridge, startTestServer } from '../support/server.ts';
@@ -108,5 +109,27 @@ test(
     await house.call('POST', `/wb/v1/artifacts/${artifact}/deny`, { reason: 'the weights are backdoored' });
     await house.hub.commit('org/revoked', { 'config.json': '{ }', 'model.safetensors': weights });
     assert.notEqual(await statusOf(url), 200);
+  },
+);
+
+test(
+  'a web page whose name resolves to this machine gets nothing from the listener without tokens',
+  { timeout: 120_000 },
+  async () => {
+    await using house = await openWholeHouse();
+    await house.hub.commit('org/page', { 'config.json': '{}' });
+    const { hostname, port } = new URL(house.server.clients);
+    const statusFor = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const asked = get({ hostname, port, path: '/api/models/org/page', headers: { host } }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        });
+        asked.on('error', reject);
+      });
+    assert.equal(await statusFor(`127.0.0.1:${port}`), 200);
+    assert.equal(await statusFor(`localhost:${port}`), 200);
+    assert.equal(await statusFor(`attacker.example:${port}`), 403);
+    assert.equal(await statusFor('127.0.0.1.attacker.example'), 403);
   },
 );

@@ -69,7 +69,7 @@ test('the leak detector catches a planted leak of every kind, and passes an hone
 const bearer = `Authorization: Bearer ${testToken}`;
 const json = 'Content-Type: application/json';
 const head = (line: string, ...headers: readonly string[]): string =>
-  [line, 'Host: h', 'Connection: close', ...headers, '', ''].join('\r\n');
+  [line, 'Host: localhost', 'Connection: close', ...headers, '', ''].join('\r\n');
 const get = (path: string, ...headers: readonly string[]): string => head(`GET ${path} HTTP/1.1`, ...headers);
 const post = (path: string, body: string, ...headers: readonly string[]): string =>
   head(`POST ${path} HTTP/1.1`, `Content-Length: ${Buffer.byteLength(body, 'latin1')}`, ...headers) + body;
@@ -81,14 +81,14 @@ const malformed: Readonly<Record<string, string | Uint8Array>> = {
   garbage: 'NONSENSE\r\n\r\n',
   'TLS on a plain port': Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]),
   'HTTP/2 preface': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
-  'unknown method': 'BREW / HTTP/1.1\r\nHost: h\r\n\r\n',
-  'both lengths': `POST ${file} HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n`,
-  'two lengths': `POST ${file} HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello`,
-  'negative length': `POST ${file} HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n`,
-  'another transfer coding': `POST ${file} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
-  'obfuscated transfer coding': `POST ${file} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n`,
-  'absurd chunk': `POST /wb/v1/decisions HTTP/1.1\r\nHost: h\r\n${bearer}\r\n${json}\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n`,
-  'bare line feeds': `GET ${file} HTTP/1.1\nHost: h\n\n`,
+  'unknown method': 'BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n',
+  'both lengths': `POST ${file} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+  'two lengths': `POST ${file} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello`,
+  'negative length': `POST ${file} HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n`,
+  'another transfer coding': `POST ${file} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
+  'obfuscated transfer coding': `POST ${file} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n`,
+  'absurd chunk': `POST /wb/v1/decisions HTTP/1.1\r\nHost: localhost\r\n${bearer}\r\n${json}\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n`,
+  'bare line feeds': `GET ${file} HTTP/1.1\nHost: localhost\n\n`,
   'space before the colon': get(file, 'X-A : b'),
   'folded header': get(file, 'X-A: b', ' c'),
   'NUL in a header': get(file, 'X-A: b\0c'),
