@@ -34,7 +34,9 @@ export async function readPickleFacts(
     ((stops || otherwise !== 'text') && before(first.imports)) ||
     (first.incomplete.length > 0 && stream?.failure === undefined);
   const looks = stops || (opening === 0x80 && protocol <= 5);
-  if (!acts && (otherwise !== undefined || !looks)) return undefined;
+  // Plain data at protocol 0 is text, too; from the first byte to the last it is nothing but a pickle.
+  const whole = stops && stream.end === source.sizeBytes;
+  if (!acts && !whole && (otherwise !== undefined || !looks)) return undefined;
   const pickle = await readPickle(source);
   return { pickle, flaws: [], incompleteReasons: pickle.incomplete };
 }
