@@ -22,7 +22,7 @@ export interface PythonAnswer {
 
 /** A Python process with the unmodified huggingface_hub in it; only HF_ENDPOINT and a fresh HF_HOME are set. */
 export interface PythonHub extends AsyncDisposable {
-  /** `HF_HOME` of this session; the cache is `hub` below it. */
+  /** `HF_HOME` of this client; the cache is `hub` below it. */
   readonly home: string;
   call(name: string, values?: Readonly<Record<string, unknown>>): Promise<PythonAnswer>;
 }
