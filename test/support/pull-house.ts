@@ -178,6 +178,7 @@ function memoryIntake(upstream: URL, blobs: BlobStore, delay: { readonly millise
       const arrival = await Promise.race([started.done, waited]);
       return arrival ?? { kind: 'pending', since: started.since, retryAfterSeconds: 1 };
     },
+    follow: () => Promise.resolve(undefined),
     refs: (_namespace, repository) => hub.refs(repository, forever),
     list: async (_namespace, query) => {
       const ids = [

@@ -48,6 +48,7 @@ export function openIntake(ports: IntakePorts): Intake {
       if (wait.waitMs <= 0) return pendingOf(ports, listing, paths);
       return Promise.race([joined, later(ports, listing, paths, wait)]);
     },
+    follow: () => Promise.resolve(undefined),
     refs: (_namespace, repository) => ports.upstream.refs(repository, ports.signal),
     list: async (namespace, query) => {
       // The database holds no text with a NUL, so nothing can match; asking it would be an error.

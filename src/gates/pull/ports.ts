@@ -76,6 +76,37 @@ export type Arrival =
   /** The intake ended in a Fault (`upstream.lied`, `upstream.unavailable`, `disk.full` …). */
   | { readonly kind: 'failed'; readonly fault: Fault };
 
+/**
+ * How a file reaches a client before its verdict stands. `tail`: streamed as it arrives, its end withheld; `hold`: no byte;
+ * `approve`: no byte, and a person must have approved the artifact (which the decision demands, not the gate).
+ */
+export type DeliveryMode = 'tail' | 'hold' | 'approve';
+
+export interface Delivery {
+  readonly mode: DeliveryMode;
+  /** A rule of the operator says so, so it holds for every client; else only for clients that are known to be safe with it. */
+  readonly everyClient: boolean;
+}
+
+/**
+ * One file while its only upstream body arrives, shared by everybody who follows it: following starts no second transfer
+ * and leaving stops none. Bytes are unverified until the arrival is `ready`.
+ */
+export interface Following {
+  readonly sizeBytes: number;
+  /** What the first bytes are, by content: `safetensors`, `gguf`, `npy`, `pickle`, `zip` … `unknown`. */
+  readonly format: string;
+  readonly delivery: Delivery;
+  /**
+   * Fills `target` from `offset` as far as bytes are here, and waits while there is none: at least one byte, 0 only at the
+   * end of the file. A place far ahead of what has arrived is fetched first where upstream allows it. Rejects with the
+   * Fault that ended the transfer, or the signal's reason.
+   */
+  readInto(target: Uint8Array, offset: number, signal: AbortSignal): Promise<number>;
+  /** Must be called; never throws. */
+  close(): void;
+}
+
 export interface RepositoryRef {
   /** `main`, `v1.0` … */
   readonly name: string;
@@ -131,6 +162,16 @@ export interface Intake {
     paths: readonly string[],
     wait: { readonly waitMs: number; readonly signal: AbortSignal },
   ): Promise<Arrival>;
+  /**
+   * The bytes of one path while its intake is under way (started here if need be). Resolves as soon as enough bytes are
+   * here to say what the file is; undefined where there is nothing to follow: the file is small or its bytes are here
+   * already, or `waitMs` passed. Faults of the transfer reject.
+   */
+  follow(
+    listing: Listing,
+    path: string,
+    wait: { readonly waitMs: number; readonly signal: AbortSignal },
+  ): Promise<Following | undefined>;
   /** Undefined where there is no such repository. */
   refs(namespace: string, repository: RepositoryName): Promise<RepositoryRefs | undefined>;
   /** Repositories of which the namespace holds at least one snapshot, by id. */
