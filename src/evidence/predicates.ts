@@ -13,6 +13,7 @@ export const predicateTypes = {
   waiver: 'https://weighbridge.dev/evidence/waiver/v1',
   revocation: 'https://weighbridge.dev/evidence/revocation/v1',
   tally: 'https://weighbridge.dev/evidence/tally/v1',
+  upstreamIncident: 'https://weighbridge.dev/evidence/upstream-incident/v1',
   bom: 'https://cyclonedx.org/bom',
   decision: 'https://slsa.dev/verification_summary/v1',
   modelSignature: 'https://model_signing/signature/v1.0',
@@ -144,4 +145,49 @@ export interface PolicyPredicate {
   readonly activatedAt: string;
   readonly policyDigest: Digest;
   readonly names: readonly string[];
+}
+
+/**
+ * What an upstream did wrong. Lies (`upstream.lied`), which are refused: `wrong-digest`, `wrong-size` (announced), `short`,
+ * `long`, `encoded` (another content coding than asked), `wrong-range`, `changed-commit` (the same commit with other files,
+ * bytes or another name), `omitted` (listed and not there), `redirect-refused`, `malformed-tree`, `malformed-answer`.
+ * Being away (`upstream.unavailable`), which is retried first: `stall`, `rate-limited`, `server-error`, `unreachable`.
+ */
+export const incidentKinds = [
+  'wrong-digest',
+  'wrong-size',
+  'short',
+  'long',
+  'encoded',
+  'wrong-range',
+  'changed-commit',
+  'omitted',
+  'redirect-refused',
+  'malformed-tree',
+  'malformed-answer',
+  'stall',
+  'rate-limited',
+  'server-error',
+  'unreachable',
+] as const;
+export type IncidentKind = (typeof incidentKinds)[number];
+
+/**
+ * Subjects: SHA-256 of the UTF-8 source URI (the subject's name is the URI), then the declared digest of the file where there is
+ * one. Evidence about the source: no decision about the bytes rests on it, because they may be fine elsewhere.
+ */
+export interface UpstreamIncidentPredicate {
+  readonly producer: ProducerIdentity;
+  readonly at: string;
+  readonly source: {
+    /** `hf://<type>/<id>@<commit>`; without `@…` while no commit was known, so that no caller's text is signed. */
+    readonly uri: string;
+    /** Host, and port where it is not the scheme's own. */
+    readonly upstream: string;
+  };
+  readonly kind: IncidentKind;
+  /** Lower case, no full stop; what the refused client was told. */
+  readonly message: string;
+  /** Path in the repository; null where the incident is about the whole commit. */
+  readonly path: string | null;
 }

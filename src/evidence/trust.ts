@@ -80,6 +80,7 @@ export const defaultAssertions: readonly Assertion[] = [
       predicateTypes.revocation,
       predicateTypes.policy,
       predicateTypes.tally,
+      predicateTypes.upstreamIncident,
     ],
     namespaces: ['*'],
   },

@@ -39,10 +39,14 @@ export interface HttpResponse {
 }
 
 const maximumRedirects = 5;
+/** What a Fault says about the kind of failure, for whoever keeps count of an upstream's behaviour. */
+const redirectRefused = { kind: 'redirect-refused' };
 const agents = {
   'http:': new HttpAgent({ keepAlive: true, maxSockets: 64 }),
   'https:': new HttpsAgent({ keepAlive: true, maxSockets: 64 }),
 };
+
+class Stalled extends Error {}
 
 /**
  * GET with bounded redirects (RFC 9110 §15.4) and time-outs. `Authorization` goes to the first origin only. Response
@@ -61,13 +65,16 @@ export async function httpGet(get: HttpGet): Promise<HttpResponse> {
     const target = parseLocation(location, url);
     if (!get.allowRedirect(url, target)) {
       throw new Fault('upstream.lied', 'upstream redirects to where it may not', {
+        details: redirectRefused,
         hint: 'only https and the configured upstream are followed',
         cause: new Error(`\`${url.host}\` redirects to \`${target.protocol}//${target.host}\``),
       });
     }
     url = target;
   }
-  throw new Fault('upstream.lied', `upstream redirects more than ${maximumRedirects} times`);
+  throw new Fault('upstream.lied', `upstream redirects more than ${maximumRedirects} times`, {
+    details: redirectRefused,
+  });
 }
 
 function parseLocation(location: string, base: URL): URL {
@@ -77,7 +84,10 @@ function parseLocation(location: string, base: URL): URL {
     url.password = '';
     return url;
   } catch (cause) {
-    throw new Fault('upstream.lied', 'upstream redirects to a malformed address', { cause });
+    throw new Fault('upstream.lied', 'upstream redirects to a malformed address', {
+      details: redirectRefused,
+      cause,
+    });
   }
 }
 
@@ -89,17 +99,17 @@ function send(get: HttpGet, url: URL): Promise<IncomingMessage> {
   );
   const publicOnly = get.publicOnly(url);
   if (publicOnly && isIP(bareHost(url)) !== 0 && isPrivateAddress(bareHost(url))) {
-    throw new Fault('upstream.lied', 'upstream redirects to a private address');
+    throw new Fault('upstream.lied', 'upstream redirects to a private address', { details: redirectRefused });
   }
   const options = { headers, signal: get.signal, ...(publicOnly ? { lookup: publicLookup } : {}) };
   const request: ClientRequest =
     url.protocol === 'https:'
       ? httpsRequest(url, { ...options, agent: agents['https:'] })
       : httpRequest(url, { ...options, agent: agents['http:'] });
-  const timer = setTimeout(() => request.destroy(new Error('no answer in time')), get.timeouts.headerMs);
+  const timer = setTimeout(() => request.destroy(new Stalled('no answer in time')), get.timeouts.headerMs);
   request.on('response', (message) => {
     clearTimeout(timer);
-    message.setTimeout(get.timeouts.idleMs, () => message.destroy(new Error('the body stalled')));
+    message.setTimeout(get.timeouts.idleMs, () => message.destroy(new Stalled('the body stalled')));
     resolve(message);
   });
   request.on('error', (error) => {
@@ -137,6 +147,7 @@ function unavailable(url: URL, cause: unknown): Fault {
   const why = isErrno(cause) ? `: ${cause.code}` : '';
   const words = cause instanceof Error ? cause.message : String(cause);
   return new Fault('upstream.unavailable', `upstream did not answer${why}`, {
+    details: { kind: cause instanceof Stalled ? 'stall' : 'unreachable' },
     cause: new Error(`\`${url.host}\`: ${words}`, { cause }),
   });
 }
@@ -167,6 +178,7 @@ const publicLookup: LookupFunction = (hostname, options, callback) => {
     if (addresses.length === 0 || addresses.some(({ address }) => isPrivateAddress(address))) {
       return callback(
         new Fault('upstream.lied', 'upstream leads to a private address', {
+          details: redirectRefused,
           cause: new Error(`\`${hostname}\``),
         }),
         [],

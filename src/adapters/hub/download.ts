@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { BlobDescriptor, BlobStore } from '#artifact/blob-store.ts';
+import type { IncidentKind } from '#evidence/predicates.ts';
 import { Fault } from '#lib/fault.ts';
 import type { HttpResponse } from '#lib/http-client.ts';
 import type { HubAccess, HubSource } from './hub-values.ts';
+import { lieAboutFile } from './lie.ts';
 import { expectStatus, get, mayRetry, pauseBefore, upstreamUrl } from './request.ts';
 
 /** Reconnects without a byte of progress between them before a download is given up. */
@@ -32,7 +34,7 @@ export async function fetchFile(access: HubAccess, source: HubSource, sink: Sink
     return stored;
   } catch (error) {
     if (error instanceof Fault && error.code === 'blob.mismatch')
-      throw lied(source, 'has other bytes than it declares', error);
+      throw lieAboutFile('wrong-digest', source, 'has other bytes than it declares', error);
     throw error;
   }
 }
@@ -43,7 +45,7 @@ async function rereadBytes(access: HubAccess, source: HubSource, signal: AbortSi
   for await (const chunk of verifiedBytes(access, source, { signal, progress })) hash.update(chunk);
   const { lfsDigest } = source.file;
   if (lfsDigest !== undefined && `sha256:${hash.digest('hex')}` !== lfsDigest) {
-    throw lied(source, 'has other bytes than it declares');
+    throw lieAboutFile('wrong-digest', source, 'has other bytes than it declares');
   }
 }
 
@@ -66,9 +68,10 @@ async function* verifiedBytes(
     gitHash?.update(chunk);
     yield chunk;
   }
-  if (received !== file.sizeBytes) throw lied(source, `has ${received} bytes instead of ${file.sizeBytes}`);
+  if (received !== file.sizeBytes)
+    throw lieAboutFile('short', source, `has ${received} bytes instead of ${file.sizeBytes}`);
   if (gitHash !== undefined && gitHash.digest('hex') !== file.gitOid)
-    throw lied(source, 'has another git id than it declares');
+    throw lieAboutFile('wrong-digest', source, 'has another git id than it declares');
   reading.progress.complete = true;
 }
 
@@ -88,7 +91,7 @@ async function* resumedBytes(
       try {
         for await (const chunk of answer.body) {
           received += chunk.length;
-          if (received > total) throw lied(source, `has more than ${total} bytes`);
+          if (received > total) throw lieAboutFile('long', source, `has more than ${total} bytes`);
           pace(chunk.length);
           yield chunk;
         }
@@ -122,13 +125,13 @@ async function openBody(
   const answer = await get(access, url, { signal, headers });
   if (answer.status === 404) {
     answer.discard();
-    throw lied(source, 'is listed and not there');
+    throw lieAboutFile('omitted', source, 'is listed and not there');
   }
   await expectStatus(answer, [offset === 0 ? 200 : 206]);
   const contradiction = contradictionIn(answer, source, offset);
   if (contradiction === undefined) return answer;
   answer.discard();
-  throw lied(source, contradiction);
+  throw lieAboutFile(contradiction.kind, source, contradiction.words);
 }
 
 /** What the header of an answer says that cannot be true of the file that was listed. */
@@ -136,19 +139,21 @@ function contradictionIn(
   answer: HttpResponse,
   { commit, file }: HubSource,
   offset: number,
-): string | undefined {
+): { readonly kind: IncidentKind; readonly words: string } | undefined {
   const encoding = answer.header('content-encoding');
   if (encoding !== undefined && encoding !== 'identity')
-    return 'comes encoded although it was asked for as it is';
+    return { kind: 'encoded', words: 'comes encoded although it was asked for as it is' };
   const length = answer.header('content-length');
   if (length !== undefined && Number(length) !== file.sizeBytes - offset) {
-    return `is announced with ${Number(length)} bytes instead of ${file.sizeBytes - offset}`;
+    const words = `is announced with ${Number(length)} bytes instead of ${file.sizeBytes - offset}`;
+    return { kind: 'wrong-size', words };
   }
   const answered = answer.header('x-repo-commit');
-  if (answered !== undefined && answered !== commit) return 'comes from another commit';
+  if (answered !== undefined && answered !== commit)
+    return { kind: 'changed-commit', words: 'comes from another commit' };
   const range = answer.header('content-range');
   if (offset > 0 && range !== `bytes ${offset}-${file.sizeBytes - 1}/${file.sizeBytes}`)
-    return 'continues at another place';
+    return { kind: 'wrong-range', words: 'continues at another place' };
   return undefined;
 }
 
@@ -159,15 +164,8 @@ function paceOf(): (bytes: number) => void {
     windowBytes += bytes;
     const now = performance.now();
     if (now - windowStart < slowest.windowMs) return;
-    if (windowBytes < slowest.bytes) throw new Fault('upstream.unavailable', 'upstream sends too slowly');
+    if (windowBytes < slowest.bytes)
+      throw new Fault('upstream.unavailable', 'upstream sends too slowly', { details: { kind: 'stall' } });
     [windowStart, windowBytes] = [now, 0];
   };
-}
-
-function lied(source: HubSource, what: string, cause?: unknown): Fault {
-  const { repository, commit, file } = source;
-  return new Fault('upstream.lied', `\`${file.path}\` of \`${repository.id}\` ${what}`, {
-    details: { repository: repository.id, commit, path: file.path },
-    cause,
-  });
 }

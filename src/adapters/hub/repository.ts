@@ -1,6 +1,7 @@
 import { Fault } from '#lib/fault.ts';
 import { isJsonObject, type JsonValue } from '#lib/json.ts';
 import type { HubCard, HubRef, HubRefs } from './hub-values.ts';
+import { lie } from './lie.ts';
 
 const commitPattern = /^[0-9a-f]{40}$/;
 const maximumTags = 500;
@@ -11,10 +12,10 @@ const maximumText = 200;
 export function parseCommit(value: JsonValue, revision: string): string {
   const sha = isJsonObject(value) ? value['sha'] : undefined;
   if (typeof sha !== 'string' || !commitPattern.test(sha)) {
-    throw new Fault('upstream.lied', 'upstream answered a revision without a commit');
+    throw lie('malformed-answer', 'upstream answered a revision without a commit');
   }
   if (commitPattern.test(revision) && sha !== revision) {
-    throw new Fault('upstream.lied', `upstream answered commit \`${revision}\` with \`${sha}\``);
+    throw lie('changed-commit', `upstream answered commit \`${revision}\` with \`${sha}\``);
   }
   return sha;
 }
@@ -47,22 +48,22 @@ function count(value: unknown): number {
 }
 
 export function parseRefs(value: JsonValue): HubRefs {
-  if (!isJsonObject(value)) throw new Fault('upstream.lied', 'upstream answered `refs` without an object');
+  if (!isJsonObject(value)) throw lie('malformed-answer', 'upstream answered `refs` without an object');
   return { branches: rows(value['branches']), tags: rows(value['tags']) };
 }
 
 function rows(value: JsonValue | undefined): readonly HubRef[] {
   if (value === undefined) return [];
-  if (!Array.isArray(value)) throw new Fault('upstream.lied', 'upstream answered `refs` without lists');
+  if (!Array.isArray(value)) throw lie('malformed-answer', 'upstream answered `refs` without lists');
   if (value.length > maximumRefs) throw new Fault('limit.exceeded', `more than ${maximumRefs} references`);
   return value.map((row: JsonValue) => {
     const { name, ref, targetCommit } = isJsonObject(row) ? row : {};
     const [cleanName, cleanRef] = [text(name), text(ref)];
     if (cleanName === undefined || cleanRef === undefined) {
-      throw new Fault('upstream.lied', 'upstream answered a reference without a name');
+      throw lie('malformed-answer', 'upstream answered a reference without a name');
     }
     if (typeof targetCommit !== 'string' || !commitPattern.test(targetCommit)) {
-      throw new Fault('upstream.lied', `upstream answered \`${cleanRef}\` without a commit`);
+      throw lie('malformed-answer', `upstream answered \`${cleanRef}\` without a commit`);
     }
     return { name: cleanName, ref: cleanRef, commit: targetCommit };
   });

@@ -1,10 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RepositoryName } from '#artifact/catalog.ts';
+import type { IncidentKind } from '#evidence/predicates.ts';
 import { Fault } from '#lib/fault.ts';
 import { httpGet, readBounded, type HttpResponse } from '#lib/http-client.ts';
 import { parseJson, type JsonValue } from '#lib/json.ts';
 import { limits } from '#lib/limits.ts';
 import type { HubAccess } from './hub-values.ts';
+import { lie } from './lie.ts';
 
 /** Tries of one request, the first included. */
 const attempts = 4;
@@ -40,7 +42,7 @@ export async function getJson(
       const value = parseJson(bytes, { bytes: limits.hubAnswerBytes, duplicateKeys: 'last' });
       return { kind: 'found', value, link: answer.header('link') };
     } catch (cause) {
-      throw new Fault('upstream.lied', 'upstream answered with something that is not JSON', { cause });
+      throw lie('malformed-answer', 'upstream answered with something that is not JSON', cause);
     }
   });
 }
@@ -89,11 +91,12 @@ export async function expectStatus(answer: HttpResponse, wanted: readonly number
   }
   if (status === 429 || status >= 500) {
     const seconds = /^\d{1,6}$/.test(retryAfter ?? '') ? Number(retryAfter) : undefined;
+    const kind: IncidentKind = status === 429 ? 'rate-limited' : 'server-error';
     throw new Fault('upstream.unavailable', `upstream answered ${status}`, {
-      details: { status, ...(seconds === undefined ? {} : { retryAfterSeconds: seconds }) },
+      details: { kind, status, ...(seconds === undefined ? {} : { retryAfterSeconds: seconds }) },
     });
   }
-  throw new Fault('upstream.lied', `upstream answered ${status}, which the protocol does not know here`);
+  throw lie('malformed-answer', `upstream answered ${status}, which the protocol does not know here`);
 }
 
 /** Runs `attempt` again after `upstream.unavailable`, with growing pauses; the last Fault stands. */

@@ -5,6 +5,7 @@ import { isJsonObject, type JsonValue } from '#lib/json.ts';
 import { limits } from '#lib/limits.ts';
 import { compareCodePoints, parsePathName } from '#lib/path-name.ts';
 import type { HubAccess, HubFile } from './hub-values.ts';
+import { lie } from './lie.ts';
 import { apiPath, getJson, upstreamUrl } from './request.ts';
 
 /** Files and directories together; a directory needs at least one file, so twice the files is generous. */
@@ -29,9 +30,9 @@ export async function fetchTree(
     seen.add(url.href);
     const answer = await getJson(access, url, signal);
     if (answer.kind === 'absent')
-      throw new Fault('upstream.lied', `upstream has no tree for its own commit \`${commit}\``);
+      throw lie('omitted', `upstream has no tree for its own commit \`${commit}\``);
     if (!Array.isArray(answer.value))
-      throw new Fault('upstream.lied', 'upstream answered a tree that is not a list');
+      throw lie('malformed-tree', 'upstream answered a tree that is not a list');
     entries += answer.value.length;
     if (entries > maximumEntries)
       throw new Fault('limit.exceeded', `the tree has more than ${maximumEntries} entries`);
@@ -43,7 +44,7 @@ export async function fetchTree(
     if (next !== undefined && seen.size >= maximumPages)
       throw new Fault('limit.exceeded', `the tree has more than ${maximumPages} pages`);
     if (next !== undefined && (seen.has(next.href) || answer.value.length === 0)) {
-      throw new Fault('upstream.lied', 'upstream answered the same page of a tree twice');
+      throw lie('malformed-tree', 'upstream answered the same page of a tree twice');
     }
     url = next;
   }
@@ -61,39 +62,36 @@ function nextPage(link: string | undefined, from: URL, first: URL): URL | undefi
     next.origin !== first.origin ||
     decodeURI(next.pathname) !== decodeURI(first.pathname)
   ) {
-    throw new Fault('upstream.lied', 'upstream continues a tree somewhere else');
+    throw lie('malformed-tree', 'upstream continues a tree somewhere else');
   }
   return next;
 }
 
 function addEntry(files: Map<string, HubFile>, row: JsonValue): void {
-  if (!isJsonObject(row)) throw new Fault('upstream.lied', 'upstream listed something that is not an entry');
+  if (!isJsonObject(row)) throw lie('malformed-tree', 'upstream listed something that is not an entry');
   if (row['type'] === 'directory') return;
   const file = parseFile(row);
-  if (files.has(file.path)) throw new Fault('upstream.lied', `upstream lists \`${file.path}\` twice`);
+  if (files.has(file.path)) throw lie('malformed-tree', `upstream lists \`${file.path}\` twice`);
   files.set(file.path, file);
 }
 
 function parseFile(row: { readonly [member: string]: JsonValue }): HubFile {
   const { type, path, oid, size, lfs } = row;
   if (type !== 'file' || typeof path !== 'string')
-    throw new Fault('upstream.lied', 'upstream lists an entry that is no file');
+    throw lie('malformed-tree', 'upstream lists an entry that is no file');
   const name = pathOf(path);
   if (typeof oid !== 'string' || !/^[0-9a-f]{40}$/.test(oid)) {
-    throw new Fault('upstream.lied', `upstream lists \`${name}\` without a git id`);
+    throw lie('malformed-tree', `upstream lists \`${name}\` without a git id`);
   }
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
-    throw new Fault('upstream.lied', `upstream lists \`${name}\` without a size`);
+    throw lie('malformed-tree', `upstream lists \`${name}\` without a size`);
   }
   if (lfs === undefined || lfs === null)
     return { path: name, sizeBytes: size, gitOid: oid, lfsDigest: undefined };
   const pointer = isJsonObject(lfs) ? lfs : {};
   const sha256 = pointer['oid'];
   if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256) || pointer['size'] !== size) {
-    throw new Fault(
-      'upstream.lied',
-      `upstream lists \`${name}\` with an LFS pointer that contradicts the entry`,
-    );
+    throw lie('malformed-tree', `upstream lists \`${name}\` with an LFS pointer that contradicts the entry`);
   }
   return { path: name, sizeBytes: size, gitOid: oid, lfsDigest: digestOfHex(sha256) };
 }
@@ -102,7 +100,7 @@ function pathOf(path: string): string {
   try {
     return parsePathName(path);
   } catch (cause) {
-    throw new Fault('upstream.lied', 'upstream lists a path that is not a path', { cause });
+    throw lie('malformed-tree', 'upstream lists a path that is not a path', cause);
   }
 }
 
@@ -110,10 +108,7 @@ function refuseFilesInFiles(files: ReadonlyMap<string, HubFile>): void {
   for (const path of files.keys()) {
     for (let cut = path.lastIndexOf('/'); cut > 0; cut = path.lastIndexOf('/', cut - 1)) {
       if (files.has(path.slice(0, cut))) {
-        throw new Fault(
-          'upstream.lied',
-          `upstream lists \`${path.slice(0, cut)}\` as a file and as a directory`,
-        );
+        throw lie('malformed-tree', `upstream lists \`${path.slice(0, cut)}\` as a file and as a directory`);
       }
     }
   }

@@ -132,6 +132,7 @@ async function fetchFiles(
       throw new Fault(
         'upstream.lied',
         `upstream changed the bytes of \`${file.path}\` at commit \`${commit}\``,
+        { details: { kind: 'changed-commit', repository: repository.id, commit, path: file.path } },
       );
     }
     await ports.catalog.link(namespace, [blob]);

@@ -94,7 +94,9 @@ async function resolveCommit(
   const answer = await ports.upstream.resolve(place.repository, commit, ports.signal);
   if (answer.kind === 'absent') return answer;
   if (answer.commit !== commit) {
-    throw new Fault('upstream.lied', `upstream answered commit \`${commit}\` with another one`);
+    throw new Fault('upstream.lied', `upstream answered commit \`${commit}\` with another one`, {
+      details: { kind: 'changed-commit' },
+    });
   }
   return { kind: 'found', listing: await freshListing(ports, memory, place, answer) };
 }
