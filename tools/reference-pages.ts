@@ -19,6 +19,7 @@ const accepts: Readonly<Record<ConfigName, string>> = {
   database: '`postgres://…`, PostgreSQL 15 or newer',
   'database-owner': '`postgres://…`; only together with `database`',
   policies: 'a path',
+  delivery: 'a path; the file is described in [delivery](delivery.md)',
   environment: '`development`, `staging`, `production`',
   tier: '`low`, `medium`, `high`',
   origin: 'at most 200 characters without spaces and `+`',

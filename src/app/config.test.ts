@@ -44,6 +44,7 @@ const samples: Readonly<Record<string, string>> = {
   database: 'postgres://app@127.0.0.1/x',
   'database-owner': 'postgresql://owner@127.0.0.1/x',
   policies: 'rules',
+  delivery: 'delivery.yaml',
   environment: 'production',
   tier: 'high',
   origin: 'log.example/a',
@@ -79,6 +80,7 @@ test('flags win over variables, variables over the file, the file over defaults'
 
 test('relative paths start from the working directory, and the file lies in the data directory that was named', () => {
   assert.equal(read({ flags: { policies: 'rules' } }).policies, join(directory, 'rules'));
+  assert.equal(read({ flags: { delivery: 'd.yaml' } }).delivery, join(directory, 'd.yaml'));
   assert.equal(read().data, join(directory, 'data'));
   mkdirSync(join(directory, 'other'), { recursive: true });
   writeFileSync(join(directory, 'other', 'config.yaml'), 'tier: high\n');

@@ -71,6 +71,11 @@ export const configKeys = {
     undefined,
     (text) => text,
   ),
+  delivery: key<string | undefined>(
+    'file of rules how files reach clients before their verdict; `<data>/delivery.yaml` where absent',
+    undefined,
+    (text) => text,
+  ),
   environment: key(
     'environment of pulls in the default namespace',
     'development' as const,
@@ -144,6 +149,7 @@ export function readConfiguration(sources: ConfigSources): Configuration {
     ...configuration,
     data: resolve(directory, configuration.data),
     policies: configuration.policies === undefined ? undefined : resolve(directory, configuration.policies),
+    delivery: configuration.delivery === undefined ? undefined : resolve(directory, configuration.delivery),
   };
 }
 

@@ -11,6 +11,7 @@ export interface Metrics {
   readonly intakes: Histogram;
   readonly logSize: Gauge;
   readonly policyFaults: Gauge;
+  readonly deliveryFaults: Gauge;
   readonly clockBehind: Gauge;
 }
 
@@ -62,6 +63,11 @@ export function makeMetrics(): Metrics {
     policyFaults: new Gauge({
       name: 'weighbridge_policy_faults',
       help: 'policy files that do not compile and therefore deny',
+      registers,
+    }),
+    deliveryFaults: new Gauge({
+      name: 'weighbridge_delivery_faults',
+      help: '1 while the delivery rules cannot be read and everything is held',
       registers,
     }),
     clockBehind: new Gauge({

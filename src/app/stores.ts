@@ -61,6 +61,11 @@ export function clockBehind(clock: Clock, signedAtMs: number): number {
   return Math.max(0, signedAtMs - clock.now());
 }
 
+/** The file of delivery rules: configured, or inside the data directory. */
+export function deliveryFile(configuration: Configuration): string {
+  return configuration.delivery ?? join(configuration.data, 'delivery.yaml');
+}
+
 /** Where policy files are: configured, or inside the data directory. */
 export function policiesDirectory(configuration: Configuration): string {
   return configuration.policies ?? join(configuration.data, 'policies');

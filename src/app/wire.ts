@@ -19,6 +19,8 @@ import { toFault } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
 import { openProducers } from '#producers/producers.ts';
 import type { Configuration } from './config.ts';
+import { openDelivery } from './delivery.ts';
+import type { OpenDelivery } from './delivery.ts';
 import { openDecisions } from './decisions/decisions.ts';
 import type { DecisionBook } from './decisions/decisions.ts';
 import { openDossiers } from './decisions/dossiers.ts';
@@ -33,7 +35,7 @@ import { makeMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
 import { openPolicies } from './policies.ts';
 import type { Policies } from './policies.ts';
-import { clockBehind, policiesDirectory } from './stores.ts';
+import { clockBehind, deliveryFile, policiesDirectory } from './stores.ts';
 import type { Stores } from './stores.ts';
 import type { Logger } from './server.ts';
 import { openTrustRoot } from './trust.ts';
@@ -53,6 +55,7 @@ export interface House extends Tables {
   readonly trust: OpenTrust;
   readonly writer: LedgerWriter;
   readonly policies: Policies;
+  readonly delivery: OpenDelivery;
   readonly dossiers: Dossiers;
   readonly decisions: DecisionBook;
   readonly arrivals: Arrivals;
@@ -103,7 +106,7 @@ export async function openHouse(
     await history.log.close();
     throw error;
   });
-  const { arrivals, policies, reconsideration, head, producers } = rooms;
+  const { arrivals, policies, delivery, reconsideration, head, producers } = rooms;
   const listening = listen(database, [
     { channel: headChannel, hear: head.wake },
     { channel: jobChannel, hear: arrivals.wake },
@@ -122,6 +125,7 @@ export async function openHouse(
     close: async () => {
       await arrivals.close();
       await policies.close();
+      await delivery.close();
       await reconsideration.close();
       await head.close();
       await listening.close();
@@ -185,7 +189,16 @@ async function openRooms(site: Site, history: History, tables: Tables) {
   };
   // Own writes are told at once and again by the watch; forgetting twice is harmless, forgetting late is not.
   const writer = openLedgerWriter(log.ledger, told);
-  const policies = await openPolicyFolder(site, writer, () => reconsideration.everything());
+  const delivery = await openDeliveryRules(site, () => {
+    dossiers.forgetAll();
+    reconsideration.everything();
+  });
+  const policies = await openPolicyFolder(site, writer, () => reconsideration.everything()).catch(
+    async (error: unknown) => {
+      await delivery.close();
+      throw error;
+    },
+  );
   const decisions: DecisionBook = openDecisions({
     dossiers,
     store: decisionStore,
@@ -224,7 +237,7 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     failed: failed('an intake failed'),
   });
   const head = openHeadWatch(site, history, { startSize, told });
-  return { dossiers, writer, policies, decisions, reconsideration, producers, arrivals, head };
+  return { dossiers, writer, policies, delivery, decisions, reconsideration, producers, arrivals, head };
 }
 
 const human: readonly string[] = [predicateTypes.approval, predicateTypes.waiver, predicateTypes.revocation];
@@ -263,6 +276,20 @@ async function openPolicyFolder(site: Site, writer: LedgerWriter, changed: () =>
   });
   report(policies.current());
   return policies;
+}
+
+async function openDeliveryRules(site: Site, approvalsChanged: () => void): Promise<OpenDelivery> {
+  const { configuration, logger, metrics, failed } = site;
+  return openDelivery({
+    path: deliveryFile(configuration),
+    approvalsChanged,
+    changed: (problem) => {
+      metrics.deliveryFaults.set(problem === undefined ? 0 : 1);
+      if (problem === undefined) logger.info('delivery rules in force');
+      else failed('the delivery rules are broken: everything is held')(problem);
+    },
+    failed: failed('looking at the delivery rules failed'),
+  });
 }
 
 function openHeadWatch(

@@ -76,6 +76,9 @@ export const limits = {
   ggufTextBytes: 1 * MiB,
   ggufArrayDepth: 8,
   ggufDimensions: 4,
+  /** `delivery.yaml`: the file, its rules, and the globs or formats of one of them. */
+  deliveryBytes: 1 * MiB,
+  deliveryRules: 1_000,
   /** A Jinja template in a file of its own. */
   templateBytes: 1 * MiB,
   /** Tokens of one template and its nesting of brackets: large chat templates have 10 000 and 10. */

@@ -24,6 +24,7 @@ export async function examine(house: House): Promise<Examination> {
   };
   await run('log', () => checkHistory(house));
   await run('policies', () => Promise.resolve(checkPolicies(house)));
+  await run('delivery', () => Promise.resolve(checkDelivery(house)));
   await run('ledger', () => Promise.resolve(checkLedgerAge(house)));
   await run('clock', () => checkClock(house));
   await run('disk', () => checkDisk(house));
@@ -61,6 +62,14 @@ function checkPolicies({ policies, configuration: { environment } }: House): Omi
   if (!pulls)
     return { state: 'fail', message: `no policy is about pulls in ${environment}, so every pull is denied` };
   return { state: 'pass', message: `${set.policies.length} policies in force, ${set.digest}` };
+}
+
+function checkDelivery({ delivery }: House): Omit<DoctorCheck, 'name'> {
+  const problem = delivery.problem();
+  if (problem !== undefined)
+    return { state: 'fail', message: `${problem.message}; everything is held until it is corrected` };
+  const count = delivery.ruleCount();
+  return { state: 'pass', message: count === 0 ? 'defaults' : `${count} rules in force` };
 }
 
 function checkLedgerAge({ head }: House): Omit<DoctorCheck, 'name'> {
