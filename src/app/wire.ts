@@ -181,6 +181,7 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     trust: () => trust.trust,
     tierOf: async ({ namespace, repository }) =>
       (await settings.tierOf(namespace, repository)) ?? configuration.tier,
+    needsApproval: (snapshot) => delivery.needsApproval(snapshot),
     references: (snapshot) => arrivals.references(snapshot),
   });
   const told = (entries: readonly LoggedEvidence[]): void => {

@@ -2,6 +2,7 @@ import { Fault } from '#lib/fault.ts';
 import { formatInstant } from '#lib/clock.ts';
 import { limits } from '#lib/limits.ts';
 import { DecisionTime, parseInstant } from './cel/time.ts';
+import { approvalReasons } from './approval.ts';
 import { collectFacts } from './facts.ts';
 import { builtInDeny, builtInReasons } from './integrity.ts';
 import { evaluatePolicy } from './evaluate.ts';
@@ -68,6 +69,8 @@ function reasonsFor(input: DecisionInput, time: DecisionTime, used: Set<Digest>)
       ...builtInReasons(facts),
       ...(applicable.length === 0 ? [noPolicy(input)] : []),
       ...applicable.flatMap((policy: CompiledPolicy) => evaluatePolicy(policy, context)),
+      // Last: nobody is asked for an approval before what stands against the artifact itself was said.
+      ...approvalReasons(facts, time),
     ];
   } catch (thrown) {
     const message = thrown instanceof Error ? thrown.message : String(thrown);

@@ -24,6 +24,8 @@ export interface DecisionSubject {
   readonly tier: Tier;
   /** e.g. `hf://models/org/name` with the references that point here. */
   readonly references: readonly string[];
+  /** The operator's delivery rules ask for a person's approval. Absent means no, so that earlier decisions reproduce. */
+  readonly approvalRequired?: true;
 }
 
 export interface SubjectFile {
@@ -35,7 +37,7 @@ export interface SubjectFile {
 }
 
 export interface Reason {
-  /** Rule id as the policy names it, or `integrity.*` / `evaluation.*` for what no policy can switch off. */
+  /** Rule id as the policy names it, or `integrity.*` / `evaluation.*` / `delivery.*` for what no policy can switch off. */
   readonly rule: string;
   readonly effect: Verdict;
   /** One sentence for people, lower case, no full stop. */

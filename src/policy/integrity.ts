@@ -6,6 +6,7 @@ import type { Facts } from './facts.ts';
 
 /** The reasons that no policy can switch off and no waiver can lift. docs/reference/deny-reasons.md has each. */
 export const builtInRules = [
+  'delivery.approval',
   'evaluation.absent',
   'evaluation.evidence-malformed',
   'evaluation.failed',

@@ -122,7 +122,11 @@ function parseIndex(bytes: Uint8Array): DecisionSubject {
   const tier = tiers.find((candidate) => candidate === subject['tier']) ?? refuse('the tier is unknown');
   const list = (value: JsonValue | undefined): readonly JsonValue[] =>
     Array.isArray(value) ? (value as readonly JsonValue[]) : refuse('its index is malformed');
+  const approvalRequired = subject['approvalRequired'];
+  if (approvalRequired !== undefined && approvalRequired !== true)
+    return refuse('`approvalRequired` is neither true nor absent');
   return {
+    ...(approvalRequired === true ? { approvalRequired } : {}),
     artifact: digest(subject['artifact']),
     roots: {
       all: optional(roots['all']),

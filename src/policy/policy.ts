@@ -54,7 +54,7 @@ export interface Policy {
 
 const identifier = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 /** First parts of the rule names that no policy may take. */
-const reserved = ['integrity', 'evaluation'];
+const reserved = ['integrity', 'evaluation', 'delivery'];
 
 const refuse = (name: string, message: string): never => {
   throw new Fault('policy.invalid', `policy \`${name}\`: ${message}`, {

@@ -10,6 +10,7 @@ import {
   sameOutcome,
   statedInputs,
   subjectAsDecided,
+  subjectExtension,
 } from './vsa.ts';
 import { after, decideCase, digestNamed, file, soundBook, subject } from '../../test/support/policy-case.ts';
 
@@ -85,6 +86,18 @@ test('the subject comes back as it was when it was decided about', () => {
   assert.throws(() => subjectAsDecided(makeDecisionStatement(allowed, without), now), {
     code: 'statement.invalid',
   });
+});
+
+test('whether a person had to approve is signed with the decision, and nothing is where nobody had to', () => {
+  const needed = { ...subject, approvalRequired: true as const };
+  const statement = makeDecisionStatement(allowed, { ...options, subject: needed });
+  assert.deepEqual(subjectAsDecided(statement, subject), needed);
+  const without = makeDecisionStatement(allowed, { ...options, subject });
+  assert.deepEqual(subjectAsDecided(without, needed), subject);
+  assert.ok(!JSON.stringify(without).includes('approvalRequired'));
+  const circumstances = { tier: 'low', references: [], absent: [], approvalRequired: false };
+  const forged = { ...statement, predicate: { ...statement.predicate, [subjectExtension]: circumstances } };
+  assert.throws(() => subjectAsDecided(forged, subject), { code: 'statement.invalid' });
 });
 
 test('the same outcome at another time is the same outcome; another reason or validity is not', () => {

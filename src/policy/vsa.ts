@@ -32,19 +32,21 @@ export interface DecisionPredicate {
   readonly [subjectExtension]?: Circumstances;
 }
 
-/** Tier, references, and the paths whose bytes were not here yet, in the order of the files. */
+/** Tier, references, the paths whose bytes were not here yet in the order of the files, and whether a person had to approve. */
 export interface Circumstances {
   readonly tier: Tier;
   readonly references: readonly string[];
   readonly absent: readonly string[];
+  readonly approvalRequired?: true;
 }
 
 const refuse = (what: string): never => {
   throw new Fault('statement.invalid', `this is not a decision: ${what}`);
 };
 
-function circumstancesOf({ tier, references, files }: DecisionSubject): Circumstances {
-  return { tier, references, absent: files.filter(({ present }) => !present).map(({ path }) => path) };
+function circumstancesOf({ tier, references, files, approvalRequired }: DecisionSubject): Circumstances {
+  const absent = files.filter(({ present }) => !present).map(({ path }) => path);
+  return { tier, references, absent, ...(approvalRequired === true ? { approvalRequired } : {}) };
 }
 
 function membersOf(value: unknown): ReadonlyMap<string, unknown> {
@@ -56,18 +58,29 @@ const isTexts = (value: unknown): value is readonly string[] =>
 
 /**
  * The subject as it was when the decision was taken: files and roots as given (they follow from the artifact), tier,
- * references and presence as the statement says. Fault `statement.invalid` where it does not say.
+ * references, presence and need of approval as the statement says. Fault `statement.invalid` where it does not say.
  */
 export function subjectAsDecided(statement: Statement, subject: DecisionSubject): DecisionSubject {
   const circumstances = membersOf(membersOf(statement.predicate).get(subjectExtension));
   const tier = tiers.find((candidate) => candidate === circumstances.get('tier'));
   const references = circumstances.get('references');
   const absent = circumstances.get('absent');
+  const approvalRequired = circumstances.get('approvalRequired');
   if (tier === undefined || !isTexts(references) || !isTexts(absent))
     return refuse('it does not say what it knew about its subject');
+  if (approvalRequired !== undefined && approvalRequired !== true)
+    return refuse('`approvalRequired` is neither true nor absent');
   const missing = new Set(absent);
   const files = subject.files.map((file) => ({ ...file, present: !missing.has(file.path) }));
-  return { artifact: subject.artifact, roots: subject.roots, files, tier, references };
+  const { artifact, roots } = subject;
+  return {
+    artifact,
+    roots,
+    files,
+    tier,
+    references,
+    ...(approvalRequired === true ? { approvalRequired } : {}),
+  };
 }
 
 /** Hex SHA-256 of the envelopes that a decision statement says it rests on. */

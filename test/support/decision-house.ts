@@ -40,7 +40,12 @@ export interface DecisionHouse {
   readonly decisions: DecisionBook;
   readonly writer: LedgerWriter;
   /** Members may be replaced: the next call goes to the replacement. */
-  readonly ports: { policy: () => CompiledPolicySet; catalog: Catalog; find: Ledger['find'] };
+  readonly ports: {
+    policy: () => CompiledPolicySet;
+    catalog: Catalog;
+    find: Ledger['find'];
+    needsApproval: () => boolean;
+  };
   approve(expiresAt: string | null): Promise<void>;
   revoke(): Promise<void>;
   statement(predicateType: string, predicate: object): Statement;
@@ -88,6 +93,7 @@ export async function openDecisionHouse(): Promise<DecisionHouse> {
     policy: () => approvedOnly,
     catalog: memoryCatalog([snapshot]),
     find: findIn(store),
+    needsApproval: () => false,
   };
   const ledger: Ledger = {
     append: sequencer.append,
@@ -103,6 +109,7 @@ export async function openDecisionHouse(): Promise<DecisionHouse> {
     ledger,
     trust: () => trust,
     tierOf: async () => 'medium',
+    needsApproval: () => ports.needsApproval(),
     references: () => ['main'],
   });
   const writer = openLedgerWriter(ledger, (entries) => dossiers.forget(entries));

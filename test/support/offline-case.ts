@@ -61,6 +61,7 @@ export interface Exported {
 export async function exportDecision(
   change: (book: EvidenceBook) => void = () => {},
   asked: Partial<Question> = {},
+  subject: DecisionSubject = offlineSubject,
 ): Promise<Exported> {
   const log = await openTestLog();
   const book = new EvidenceBook();
@@ -105,7 +106,7 @@ export async function exportDecision(
   const decision = decide({
     policy: defaultPolicies,
     question,
-    subject: offlineSubject,
+    subject,
     evidence,
     at: '2026-03-02T00:00:00Z',
     trustDigest: trust.digest,
@@ -115,7 +116,7 @@ export async function exportDecision(
     verifierId: 'https://weighbridge.example',
     resourceUri: 'hf://models/org/name',
     inputs: decision.evidenceUsed,
-    subject: offlineSubject,
+    subject,
   });
   const recorded = await append(log, statement, 'decisions');
   await log.projector.project();
@@ -129,7 +130,7 @@ export async function exportDecision(
   const used = evidence.filter(({ envelopeDigest }) => decision.evidenceUsed.includes(envelopeDigest));
   const published = await proveEntry(log.files, log.log, 0);
   const parts: OfflineParts = {
-    subject: offlineSubject,
+    subject,
     trust: [await proven(0, first.envelope)],
     policy: defaultPolicies.canonical,
     evidence: await Promise.all(used.map(async (entry) => proven(entry.logIndex, entry.envelope))),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openDecisionHouse } from '../../../test/support/decision-house.ts';
+import { openDecisionHouse, policyNamed } from '../../../test/support/decision-house.ts';
 
 test('a dossier is shared until evidence about its subject arrives', async () => {
   const house = await openDecisionHouse();
@@ -79,4 +79,20 @@ test('evidence that does not verify counts for nothing and is shown as rejected'
   house.dossiers.forgetAll();
   const dossier = await house.dossiers.open('default', house.snapshot.artifact);
   assert.deepEqual([dossier?.evidence.length, dossier?.rejected.length], [0, 1]);
+});
+
+test('a rule that comes to ask for approval, or no longer does, is in the next dossier and decision', async () => {
+  const house = await openDecisionHouse();
+  house.ports.policy = () => policyNamed('house', 'true');
+  const verdict = async (): Promise<string> => (await house.decisions.ask(house.question)).decision.verdict;
+  assert.equal(await verdict(), 'allow');
+  house.ports.needsApproval = () => true;
+  house.dossiers.forgetAll();
+  assert.equal(await verdict(), 'deny');
+  await house.approve(null);
+  assert.equal(await verdict(), 'allow');
+  house.ports.needsApproval = () => false;
+  house.dossiers.forgetAll();
+  const dossier = await house.dossiers.open('default', house.snapshot.artifact);
+  assert.ok(dossier && !('approvalRequired' in dossier.subject));
 });

@@ -32,6 +32,8 @@ export interface DossierPorts {
   readonly ledger: Ledger;
   readonly trust: () => Trust;
   readonly tierOf: (snapshot: Snapshot) => Promise<Tier>;
+  /** Do the delivery rules ask for a person's approval? */
+  readonly needsApproval: (snapshot: Snapshot) => boolean;
   readonly references: (snapshot: Snapshot) => readonly string[];
 }
 
@@ -159,6 +161,8 @@ async function load(ports: DossierPorts, namespace: string, artifact: Digest): P
     })),
     tier: await strictestTier(ports, snapshots),
     references: snapshots.flatMap((snapshot) => referencesOf(snapshot, ports.references(snapshot))),
+    // The same bytes in several repositories need what any of them needs.
+    ...(snapshots.some(ports.needsApproval) ? { approvalRequired: true } : {}),
   };
   // The head is read before the evidence: what is sequenced in between is simply left for the next decision.
   const head = await ports.ledger.head();

@@ -44,6 +44,26 @@ test('an exported decision is reproduced byte for byte, pinned or not', async ()
   }
 });
 
+test('a decision about what needs approval is reproduced, and the need cannot be taken out of it', async () => {
+  const subject = { ...offlineSubject, approvalRequired: true as const };
+  const approve = (book: EvidenceBook): void =>
+    void book.approval('person-1', { environments: ['development'] }, offlineRoots.loading);
+  for (const [change, verdict] of [
+    [() => {}, 'deny'],
+    [approve, 'allow'],
+  ] as const) {
+    const { archive, decision, parts, fingerprint } = await exportDecision(change, {}, subject);
+    assert.equal(decision.verdict, verdict);
+    assert.ok(decision.reasons.some(({ rule }) => rule === 'delivery.approval'));
+    assert.deepEqual(recheckBundle(archive, fingerprint).reasons, []);
+    const without = encodeTar(encodeOfflineBundle({ ...parts, subject: offlineSubject }));
+    assert.match(recheckBundle(without, fingerprint).reasons.join(), /not the one that was decided about/);
+  }
+  const { parts, fingerprint } = await exportDecision();
+  const added = encodeTar(encodeOfflineBundle({ ...parts, subject }));
+  assert.match(recheckBundle(added, fingerprint).reasons.join(), /not the one that was decided about/);
+});
+
 test('another pinned fingerprint is refused', async () => {
   const { archive } = await exportDecision();
   const result = recheckBundle(archive, digestNamed('another installation'));
