@@ -6,12 +6,13 @@ import { openHub } from '#adapters/hub/hub.ts';
 import type { BlobStore } from '#artifact/blob-store.ts';
 import { digestOf } from '#artifact/digest.ts';
 import { pullGate } from '#gates/pull/gate.ts';
-import type { Arrival, Intake, Listing, Principal, PullEvent, Ruling } from '#gates/pull/ports.ts';
+import type { Arrival, Delivery, Intake, Listing, Principal, PullEvent, Ruling } from '#gates/pull/ports.ts';
 import { pullServerOptions } from '#gates/pull/server-options.ts';
 import { defaultPullSettings, type PullSettings } from '#gates/pull/settings.ts';
 import { systemClock } from '#lib/clock.ts';
 import { Fault, toFault } from '#lib/fault.ts';
 import type { Decision, Question, Reason, Verdict } from '#policy/decision.ts';
+import { arrivingBytes, type ArrivingBytes } from './arriving-bytes.ts';
 import { memoryBlobs } from './memory-blobs.ts';
 
 /** What the in-memory house says about a path: it allows unless told otherwise. */
@@ -31,8 +32,18 @@ export interface PullHouse extends AsyncDisposable {
   /** Authorization headers as the principals' port saw them. */
   readonly tokens: (string | undefined)[];
   readonly blobs: BlobStore;
-  /** Milliseconds that an intake takes before it is ready. */
+  /** Milliseconds that an intake takes before it is ready, after the last byte. */
   setIntakeDelay(milliseconds: number): void;
+  /** What callers are told of how long it may take. */
+  setRetryAfter(seconds: number): void;
+  /** No intake that is under way becomes ready until the answered function is called. */
+  holdIntakes(): () => void;
+  /** Every intake is done again when it is next wanted. */
+  forget(): void;
+  /** How files are delivered whose intake is pending; by default they are held. */
+  setDelivery(delivery: Delivery): void;
+  /** Transfers from upstream, to be held up. A name is `<namespace> <type>/<id>@<commit> <path>`. */
+  readonly arriving: ArrivingBytes;
   /** Bytes as sent over a socket, the whole answer as text (latin-1); resolves when the server closes or falls silent. */
   raw(request: string, silenceMs?: number): Promise<string>;
 }
@@ -44,8 +55,15 @@ export async function openPullHouse(upstream: URL, settings: Partial<PullSetting
   const blobs = memoryBlobs();
   const verdicts: Verdicts = { denied: new Map(), warned: new Map(), withdrawn: new Set() };
   const [events, questions, tokens]: [PullEvent[], Question[], (string | undefined)[]] = [[], [], []];
-  const delay = { milliseconds: 0 };
-  const intake = memoryIntake(upstream, blobs, delay);
+  const state: IntakeState = {
+    delayMs: 0,
+    retryAfterSeconds: 1,
+    held: undefined,
+    work: new Map(),
+    delivery: { mode: 'hold', everyClient: false },
+  };
+  const arriving = arrivingBytes();
+  const intake = memoryIntake(upstream, blobs, { state, arriving });
   const app: FastifyInstance = Fastify({ ...pullServerOptions, forceCloseConnections: true });
   pullGate(app, {
     intake,
@@ -83,7 +101,19 @@ export async function openPullHouse(upstream: URL, settings: Partial<PullSetting
     questions,
     tokens,
     blobs,
-    setIntakeDelay: (milliseconds) => (delay.milliseconds = milliseconds),
+    setIntakeDelay: (milliseconds) => void (state.delayMs = milliseconds),
+    setRetryAfter: (seconds) => void (state.retryAfterSeconds = seconds),
+    holdIntakes: () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      state.held = promise;
+      return () => {
+        state.held = undefined;
+        resolve();
+      };
+    },
+    forget: () => state.work.clear(),
+    setDelivery: (delivery) => void (state.delivery = delivery),
+    arriving,
     raw: (request, silenceMs = 1_000) => exchange(port, request, silenceMs),
     [Symbol.asyncDispose]: () => app.close(),
   };
@@ -140,17 +170,33 @@ function rulingOn(verdicts: Verdicts, question: Question, path: string): Ruling 
   return { decision, withdrawn: false };
 }
 
-function memoryIntake(upstream: URL, blobs: BlobStore, delay: { readonly milliseconds: number }): Intake {
+interface IntakeState {
+  delayMs: number;
+  retryAfterSeconds: number;
+  held: Promise<void> | undefined;
+  readonly work: Map<string, { readonly since: number; readonly done: Promise<Arrival> }>;
+  delivery: Delivery;
+}
+
+function memoryIntake(
+  upstream: URL,
+  blobs: BlobStore,
+  { state, arriving }: { readonly state: IntakeState; readonly arriving: ArrivingBytes },
+): Intake {
   const hub = openHub({ upstream, retryMs: 10, timeouts: { headerMs: 2_000, idleMs: 500 } });
   const listings = new Map<string, Listing>();
-  const work = new Map<string, { readonly since: number; readonly done: Promise<Arrival> }>();
+  const { work } = state;
   const forever = new AbortController().signal;
+  const nameOf = (listing: Listing, path: string): string =>
+    `${listing.namespace} ${listing.repository.type}/${listing.repository.id}@${listing.commit} ${path}`;
   const bring = async (listing: Listing, path: string): Promise<Arrival> => {
     const file = listing.files.find((candidate) => candidate.path === path);
     if (file === undefined) throw new Error(`no ${path}`);
     try {
-      const { digest } = await hub.fetch({ ...listing, file }, blobs, forever);
-      await pause(delay.milliseconds);
+      const through = arriving.through(nameOf(listing, path), file.sizeBytes, blobs);
+      const { digest } = await hub.fetch({ ...listing, file }, through, forever);
+      await state.held;
+      await pause(state.delayMs);
       return { kind: 'ready', artifact: digestOfNothing, digests: new Map([[path, digest]]) };
     } catch (error) {
       return { kind: 'failed', fault: toFault(error) };
@@ -170,15 +216,21 @@ function memoryIntake(upstream: URL, blobs: BlobStore, delay: { readonly millise
     },
     want: async (listing, paths, { waitMs, signal }) => {
       const [path] = paths;
-      if (path === undefined) return { kind: 'pending', since: Date.now(), retryAfterSeconds: 1 };
-      const name = `${listing.namespace} ${listing.repository.type}/${listing.repository.id}@${listing.commit} ${path}`;
+      const { retryAfterSeconds } = state;
+      if (path === undefined) return { kind: 'pending', since: Date.now(), retryAfterSeconds };
+      const name = nameOf(listing, path);
       const started = work.get(name) ?? { since: Date.now(), done: bring(listing, path) };
       work.set(name, started);
       const waited = pause(waitMs, undefined, { signal }).catch(() => undefined);
       const arrival = await Promise.race([started.done, waited]);
-      return arrival ?? { kind: 'pending', since: started.since, retryAfterSeconds: 1 };
+      return arrival ?? { kind: 'pending', since: started.since, retryAfterSeconds };
     },
-    follow: () => Promise.resolve(undefined),
+    follow: (listing, path, { waitMs, signal }) =>
+      arriving.follow(
+        nameOf(listing, path),
+        state.delivery,
+        AbortSignal.any([signal, AbortSignal.timeout(waitMs)]),
+      ),
     refs: (_namespace, repository) => hub.refs(repository, forever),
     list: async (_namespace, query) => {
       const ids = [

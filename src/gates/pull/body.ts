@@ -53,7 +53,8 @@ function fill(blob: OpenBlob, buffer: Buffer, { start, end }: Part): Promise<num
     : blob.readInto(buffer.subarray(0, Math.min(stepBytes, end - start)), start);
 }
 
-function headersOf(reply: FastifyReply): Record<string, string | number | string[]> {
+/** What was set on a reply, for an answer that is written past it. */
+export function headersOf(reply: FastifyReply): Record<string, string | number | string[]> {
   const headers: Record<string, string | number | string[]> = {};
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (value !== undefined) headers[name] = value;

@@ -2,7 +2,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Fault, toFault } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
 import { Redacted } from '#lib/redacted.ts';
-import { answerFile, answerRefusal } from './file-answer.ts';
+import { answerFile } from './file-answer.ts';
+import { answerRefusal } from './file-request.ts';
 import {
   answerCommits,
   answerInfo,
@@ -15,6 +16,7 @@ import {
 import type { Exchange } from './exchange.ts';
 import type { Listing } from './ports.ts';
 import { sendAbsent, sendError, sendFault } from './refusal.ts';
+import { streamedOf } from './streamed.ts';
 import { whoami } from './repository-answers.ts';
 import type { PullPorts } from './settings.ts';
 import { parseTarget, type FileTarget, type Target } from './target.ts';
@@ -27,6 +29,7 @@ import { indexTree } from './tree.ts';
  */
 export function pullGate(app: FastifyInstance, ports: PullPorts): void {
   void app.register(async (scope) => {
+    scope.addHook('onClose', () => streamedOf(ports).close());
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser(
       '*',

@@ -69,17 +69,49 @@ describe('holding', () => {
     house.verdicts.denied.clear();
   });
 
-  test('the longest wait ends as well', async () => {
+  test('the longest wait ends as well, and a hub client is told why in the form that it shows', async () => {
     const path = await cold(2_000);
     const answer = await house.raw(request('HEAD', path, [hfHub]), 3_000);
-    assert.match(answer, /HTTP\/1\.1 503 /);
+    assert.match(answer, /HTTP\/1\.1 403 /);
+    assert.match(answer, /x-error-code: GatedRepo/);
+    assert.match(answer, /x-error-message: weighbridge is still weighing `x\.bin`/);
+    assert.match(answer, /retry-after: 1/);
+  });
+
+  for (const agent of [
+    'curl/7.88.1',
+    'Wget/1.21.3',
+    'python-requests/2.34.2',
+    'python-httpx/0.28.1',
+    'aria2/1.36.0',
+  ]) {
+    test(`${agent} is held with 100 Continue as well`, async () => {
+      const path = await cold(400);
+      const answer = await house.raw(request('GET', path, [`User-Agent: ${agent}`]), 2_000);
+      assert.match(answer, /^(?:HTTP\/1\.1 100 Continue\r\n\r\n){3,}HTTP\/1\.1 200 OK\r\n/);
+    });
+  }
+
+  test('behind a proxy, who has no time-out waits in silence, and a hub client comes back often', async () => {
+    const path = await cold(400);
+    const answer = await house.raw(request('GET', path, ['User-Agent: curl/8', 'Via: 1.1 nginx']), 2_000);
+    assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/);
+    house.setRetryAfter(42);
+    const hub = await house.raw(request('HEAD', await cold(1_000), [hfHub, 'Via: 1.1 nginx']), 2_000);
+    assert.match(hub, /^HTTP\/1\.1 503 /);
+    assert.match(hub, /retry-after: 9\r\n/);
+    house.setRetryAfter(1);
   });
 
   const unsafe: readonly (readonly [string, string, readonly string[]])[] = [
     ['Via', 'HTTP/1.1', [hfHub, 'Via: 1.1 nginx']],
     ['X-Forwarded-For', 'HTTP/1.1', [hfHub, 'X-Forwarded-For: 10.0.0.1']],
     ['HTTP/1.0', 'HTTP/1.0', [hfHub]],
-    ['another client', 'HTTP/1.1', ['User-Agent: curl/8']],
+    ['Node', 'HTTP/1.1', ['User-Agent: node']],
+    ['Go', 'HTTP/1.1', ['User-Agent: Go-http-client/1.1']],
+    ['a name that only holds another', 'HTTP/1.1', ['User-Agent: not-curl/8']],
+    ['curl through a proxy', 'HTTP/1.1', ['User-Agent: curl/8', 'Forwarded: for=10.0.0.1']],
+    ['nobody', 'HTTP/1.1', []],
   ];
   for (const [name, version, headers] of unsafe) {
     test(`no interim answer: ${name}`, async () => {

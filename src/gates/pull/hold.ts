@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { callerOf, type Caller } from './callers.ts';
 import type { Arrival, Listing } from './ports.ts';
 import type { PullPorts, PullSettings } from './settings.ts';
 
@@ -11,46 +12,52 @@ export interface Patience {
 
 /** undici, under the JavaScript client, gives up on a silent answer after 300 s. */
 const probeHoldMs = 290_000;
+/** Proxies give up on a silent server after 50 to 60 s when nobody has told them otherwise. */
+const proxiedHoldMs = 45_000;
 
 /**
- * What this caller is known to tolerate (measured; docs/reference/hub-protocol.md "Waiting"): huggingface_hub ignores
- * `100 Continue` and restarts its time-out with each; Node's fetch breaks on one but waits minutes for its probe
- * (`bytes=0-0`). Everyone else gets the short wait. A proxy in front may swallow interim answers, and then the short
- * wait is what is safe.
+ * What this caller is known to tolerate (measured; docs/reference/hub-protocol.md "Waiting"): huggingface_hub, curl, wget,
+ * aria2, requests and httpx ignore `100 Continue` and restart their time-out with each; Node's fetch breaks on one but
+ * waits minutes for its probe (`bytes=0-0`). A proxy in front may swallow interim answers; then those wait in silence
+ * that have no time-out, as long as the proxy is likely to. Everyone else gets the short wait.
  */
-export function patienceOf(request: FastifyRequest, settings: PullSettings): Patience {
-  const { headers, httpVersion } = request.raw;
-  const agent = headers['user-agent'] ?? '';
-  const direct = headers['via'] === undefined && headers['x-forwarded-for'] === undefined;
-  if (settings.heartbeat === 'direct' && direct && httpVersion === '1.1' && agent.includes('hf_hub/')) {
-    return { waitMs: settings.longHoldMs, heartbeatMs: settings.heartbeatMs };
-  }
-  if (request.method === 'GET' && headers.range === 'bytes=0-0') {
-    return {
-      waitMs: Math.max(settings.holdMs, Math.min(settings.longHoldMs, probeHoldMs)),
-      heartbeatMs: undefined,
-    };
-  }
-  return { waitMs: settings.holdMs, heartbeatMs: undefined };
+export function patienceOf(caller: Caller, settings: PullSettings): Patience {
+  const { holdMs, longHoldMs, heartbeatMs } = settings;
+  if (caller.interim) return { waitMs: longHoldMs, heartbeatMs };
+  const silentMs = (mostMs: number): Patience => ({
+    waitMs: Math.max(holdMs, Math.min(longHoldMs, mostMs)),
+    heartbeatMs: undefined,
+  });
+  if (caller.patient) return silentMs(caller.direct ? longHoldMs : proxiedHoldMs);
+  return silentMs(caller.probe ? probeHoldMs : 0);
 }
 
 /** Without a reason of its own every abort would record a stack, which costs a tenth of a warm HEAD. */
 const answered = new Error('the answer was given');
 
-/**
- * Waits for the intake of these paths as long as the caller can. Not one byte of an answer leaves before it settles;
- * the intake goes on when the caller gives up.
- */
-export async function hold(
-  ports: PullPorts,
-  exchange: { readonly request: FastifyRequest; readonly reply: FastifyReply },
-  listing: Listing,
-  paths: readonly string[],
-): Promise<Arrival> {
-  const { request, reply } = exchange;
-  const patience = patienceOf(request, ports.settings);
+/** One caller that waits: kept alive with interim answers where it can be, until `end`. */
+export interface Wait {
+  readonly caller: Caller;
+  readonly patience: Patience;
+  /** Aborts when the caller leaves, and at `end`. */
+  readonly signal: AbortSignal;
+  /** What is left of the patience, in whole milliseconds, never negative. */
+  leftMs(): number;
+  /** Must be called, before or after the answer. */
+  end(): void;
+}
+
+export interface WaitingExchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+export function openWait(ports: PullPorts, { request, reply }: WaitingExchange): Wait {
+  const caller = callerOf(request, ports.settings);
+  const patience = patienceOf(caller, ports.settings);
   const left = new AbortController();
   const leave = (): void => left.abort();
+  const startedMs = performance.now();
   reply.raw.once('close', leave);
   const heartbeat =
     patience.heartbeatMs === undefined
@@ -58,11 +65,28 @@ export async function hold(
       : setInterval(() => {
           if (!reply.raw.headersSent && !reply.raw.destroyed) reply.raw.writeContinue();
         }, patience.heartbeatMs);
-  try {
-    return await ports.intake.want(listing, paths, { waitMs: patience.waitMs, signal: left.signal });
-  } finally {
-    clearInterval(heartbeat);
-    reply.raw.off('close', leave);
-    left.abort(answered);
-  }
+  return {
+    caller,
+    patience,
+    signal: left.signal,
+    leftMs: () => Math.max(0, Math.ceil(patience.waitMs - (performance.now() - startedMs))),
+    end: () => {
+      clearInterval(heartbeat);
+      reply.raw.off('close', leave);
+      left.abort(answered);
+    },
+  };
+}
+
+/**
+ * Waits for the intake of these paths as long as the caller can. Not one byte of an answer leaves before it settles;
+ * the intake goes on when the caller gives up.
+ */
+export function holdFor(
+  ports: PullPorts,
+  wait: Wait,
+  listing: Listing,
+  paths: readonly string[],
+): Promise<Arrival> {
+  return ports.intake.want(listing, paths, { waitMs: wait.leftMs(), signal: wait.signal });
 }

@@ -100,7 +100,8 @@ export interface Following {
   /**
    * Fills `target` from `offset` as far as bytes are here, and waits while there is none: at least one byte, 0 only at the
    * end of the file. A place far ahead of what has arrived is fetched first where upstream allows it. Rejects with the
-   * Fault that ended the transfer, or the signal's reason.
+   * Fault that ended the transfer, or the signal's reason. All bytes of one following are of one transfer: once bytes that
+   * anybody may have read are thrown away, to be fetched again, it rejects for good, wherever it has got to.
    */
   readInto(target: Uint8Array, offset: number, signal: AbortSignal): Promise<number>;
   /** Must be called; never throws. */

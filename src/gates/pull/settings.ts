@@ -14,6 +14,10 @@ export interface PullSettings {
   readonly heartbeatMs: number;
   /** `never` where a proxy in front does not pass interim answers on; `direct` looks at Via and X-Forwarded-For. */
   readonly heartbeat: 'direct' | 'never';
+  /** One byte leaves in this interval while a tail is withheld; below 5 s, the time-out of httpx. */
+  readonly trickleMs: number;
+  /** How long a refused connection stays open in silence before it is reset; above 10 s, the time-out of huggingface_hub. */
+  readonly lingerMs: number;
   /** Where people read why: a link for the refusal's message. */
   explainUrl(decision: Decision): string | undefined;
 }
@@ -24,6 +28,8 @@ export const defaultPullSettings: PullSettings = {
   longHoldMs: 900_000,
   heartbeatMs: 3_000,
   heartbeat: 'direct',
+  trickleMs: 3_000,
+  lingerMs: 15_000,
   explainUrl: () => undefined,
 };
 

@@ -1,0 +1,130 @@
+import type { FileRequest } from './file-request.ts';
+import type { Following, Intake } from './ports.ts';
+import type { PullPorts } from './settings.ts';
+
+const keptFiles = 1_000;
+/** How long after an expired hold the next ones are told so at once. */
+const expiredForMs = 60_000;
+
+/** A following with more than one holder; it is closed when all of them have closed theirs. */
+export interface SharedFollowing extends Following {
+  /** One more holder. */
+  share(): Following;
+}
+
+export function shared(following: Following): SharedFollowing {
+  let holders = 0;
+  const hold = (): Following => {
+    holders += 1;
+    let open = true;
+    return {
+      sizeBytes: following.sizeBytes,
+      format: following.format,
+      delivery: following.delivery,
+      readInto: (target, offset, signal) => following.readInto(target, offset, signal),
+      close: () => {
+        if (!open) return;
+        open = false;
+        holders -= 1;
+        if (holders === 0) following.close();
+      },
+    };
+  };
+  return { ...hold(), share: hold };
+}
+
+/**
+ * The files of which bytes left before they were verified. A client that has a part of one asks for the rest only; that
+ * is right as long as the part and the rest are of the same transfer, and no client checks.
+ */
+export interface Streamed {
+  /** Bytes of this file are about to leave: from now on until its arrival settles, its transfer is watched. */
+  watch(asked: FileRequest, following: SharedFollowing): void;
+  /** May a client hold bytes of this file that were thrown away, so that only the whole file may be answered? */
+  isMixed(asked: FileRequest): Promise<boolean>;
+  /** A caller was held as long as it may be. */
+  expire(asked: FileRequest): void;
+  hasExpired(asked: FileRequest): boolean;
+  /** Ends every watch. */
+  close(): void;
+}
+
+const known = new WeakMap<Intake, Streamed>();
+
+/** One per intake, for as long as that lives. */
+export function streamedOf(ports: PullPorts): Streamed {
+  const found = known.get(ports.intake);
+  if (found !== undefined) return found;
+  const made = openStreamed(ports);
+  known.set(ports.intake, made);
+  return made;
+}
+
+function openStreamed(ports: PullPorts): Streamed {
+  const closing = new AbortController();
+  const watched = new Map<string, Following>();
+  const mixed = new Map<string, true>();
+  const expired = new Map<string, number>();
+  const wait = { waitMs: ports.settings.longHoldMs, signal: closing.signal };
+
+  const settle = async ({ listing, file }: FileRequest): Promise<'ready' | 'failed' | 'closed'> => {
+    for (;;) {
+      const arrival = await ports.intake.want(listing, [file.path], wait);
+      if (closing.signal.aborted) return 'closed';
+      if (arrival.kind !== 'pending') return arrival.kind;
+    }
+  };
+  const watchOne = async (asked: FileRequest, following: Following): Promise<void> => {
+    const name = nameOf(asked);
+    try {
+      const end = await settle(asked).catch(() => 'failed' as const);
+      if (end === 'closed') return;
+      // What failed may be fetched anew, and nobody knows whether as the same bytes.
+      if (end === 'failed' || !(await isIntact(following, closing.signal))) keep(mixed, name, true);
+    } finally {
+      watched.delete(name);
+      following.close();
+    }
+  };
+  return {
+    watch: (asked, following) => {
+      const name = nameOf(asked);
+      if (watched.has(name) || closing.signal.aborted) return;
+      const kept = following.share();
+      watched.set(name, kept);
+      void watchOne(asked, kept);
+    },
+    isMixed: async (asked) => {
+      const name = nameOf(asked);
+      if (mixed.has(name)) return true;
+      const following = watched.get(name);
+      return following !== undefined && !(await isIntact(following, closing.signal));
+    },
+    expire: (asked) => keep(expired, nameOf(asked), performance.now()),
+    hasExpired: (asked) => {
+      const atMs = expired.get(nameOf(asked));
+      return atMs !== undefined && performance.now() - atMs < expiredForMs;
+    },
+    close: () => closing.abort(),
+  };
+}
+
+/** The first byte of the file was read by everybody who read anything, so it is here unless it was thrown away. */
+async function isIntact(following: Following, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await following.readInto(new Uint8Array(1), 0, signal)) === 1;
+  } catch {
+    return false;
+  }
+}
+
+function nameOf({ listing, file }: FileRequest): string {
+  const { namespace, repository, commit } = listing;
+  return `${namespace} ${repository.type}/${repository.id}@${commit} ${file.path}`;
+}
+
+function keep<T>(map: Map<string, T>, name: string, value: T): void {
+  map.delete(name);
+  if (map.size >= keptFiles) map.delete(map.keys().next().value ?? '');
+  map.set(name, value);
+}
