@@ -26,6 +26,9 @@ export const faultSites = [
   'log.entries',
   'log.envelopes',
   'log.tiles',
+  'partial.create',
+  'partial.note',
+  'partial.write',
 ] as const;
 
 export type FaultSite = (typeof faultSites)[number];

@@ -67,7 +67,7 @@ async function writeBlob(
   unfinished.add(temporary);
   try {
     const descriptor = await writeTemporary(temporary, source, expected);
-    await publish(root, temporary, descriptor.digest);
+    await publishBlob(root, temporary, descriptor.digest);
     return descriptor;
   } catch (error) {
     await unlink(temporary).catch(() => {});
@@ -103,7 +103,7 @@ async function writeTemporary(
 }
 
 /** Gives a synced, verified temporary file its name. */
-async function publish(root: string, temporary: string, digest: Digest): Promise<void> {
+export async function publishBlob(root: string, temporary: string, digest: Digest): Promise<void> {
   const hex = hexOf(digest);
   await createBlobDirectory(root, 'sha256', hex.slice(0, 2), hex.slice(2, 4));
   // The bytes are durable and hash to the name before the name exists: nobody can ever see another blob under it. A
@@ -160,7 +160,7 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
 }
 
 /** A blob that cannot fit is refused before it is fetched. The space may still run out while it is written. */
-async function refuseWithoutRoom(root: string, sizeBytes: number | undefined): Promise<void> {
+export async function refuseWithoutRoom(root: string, sizeBytes: number | undefined): Promise<void> {
   if (sizeBytes === undefined) return;
   const { bavail, bsize } = await statfs(root);
   if (sizeBytes > bavail * bsize) {
