@@ -9,6 +9,7 @@ import { root } from './step.ts';
 /** What a value looks like, per key. */
 const accepts: Readonly<Record<ConfigName, string>> = {
   data: 'a path; relative ones start where the command was given',
+  blobs: 'a path',
   listen: '`host:port` or `port`; port 0 lets the system choose',
   'console-listen': '`host:port` or `port`; port 0 lets the system choose',
   'public-url': 'an http or https URL',

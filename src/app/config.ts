@@ -29,6 +29,11 @@ const key = <T>(summary: string, fallback: T, parse: (text: string) => T): Confi
 /** The one configuration schema. Key names are the flag names; `WEIGHBRIDGE_` and upper case make the variable. */
 export const configKeys = {
   data: key('directory that belongs to the server: keys, blobs, log, database', './data', (text) => text),
+  blobs: key<string | undefined>(
+    'directory of the blob store, shared by the replicas on one database; `<data>/blobs` where absent',
+    undefined,
+    (text) => text,
+  ),
   listen: key('address for clients (hub protocol)', parseListen('127.0.0.1:7080'), parseListen),
   'console-listen': key(
     'address for people and automation (console, /wb/v1, metrics)',
@@ -148,6 +153,7 @@ export function readConfiguration(sources: ConfigSources): Configuration {
   return {
     ...configuration,
     data: resolve(directory, configuration.data),
+    blobs: configuration.blobs === undefined ? undefined : resolve(directory, configuration.blobs),
     policies: configuration.policies === undefined ? undefined : resolve(directory, configuration.policies),
     delivery: configuration.delivery === undefined ? undefined : resolve(directory, configuration.delivery),
   };

@@ -3,13 +3,17 @@ import { join } from 'node:path';
 import { Fault } from '#lib/fault.ts';
 import type { Clock } from '#lib/clock.ts';
 import { openFilesystemBlobStore } from '#adapters/filesystem/blob-store.ts';
+import { openFilesystemPartialStore } from '#adapters/filesystem/partial-store.ts';
 import { openKeysFile } from '#adapters/keys-file/keys-file.ts';
 import type { FileKeys } from '#adapters/keys-file/keys-file.ts';
 import { externalEndpoints } from '#adapters/postgres/endpoint.ts';
 import { openEmbeddedPostgres, openExternalPostgres } from '#adapters/postgres/open.ts';
 import type { OpenPostgres } from '#adapters/postgres/open.ts';
+import { openLeases } from '#adapters/postgres/leases.ts';
+import type { Leases } from '#adapters/postgres/leases.ts';
 import { openSequenceStore } from '#adapters/postgres/sequence-store.ts';
 import type { BlobStore } from '#artifact/blob-store.ts';
+import type { PartialStore } from '#artifact/partial-store.ts';
 import type { SequenceStore } from '#evidence/log/sequence-store.ts';
 import type { Configuration } from './config.ts';
 
@@ -17,6 +21,9 @@ import type { Configuration } from './config.ts';
 export interface Stores {
   readonly data: string;
   readonly blobs: BlobStore;
+  /** Transfers that are not complete; beside the blobs, so that replicas on one store share them. */
+  readonly partials: PartialStore;
+  readonly leases: Leases;
   readonly keys: FileKeys;
   readonly postgres: OpenPostgres;
   readonly sequence: SequenceStore;
@@ -30,17 +37,25 @@ export async function openStores(configuration: Configuration): Promise<Stores> 
   const { data } = configuration;
   await mkdir(data, { recursive: true, mode: 0o700 });
   await mkdir(join(data, 'run'), { recursive: true, mode: 0o700 });
-  const blobs = await openFilesystemBlobStore(join(data, 'blobs'));
+  const blobsDirectory = configuration.blobs ?? join(data, 'blobs');
+  const blobs = await openFilesystemBlobStore(blobsDirectory);
+  const partials = await openFilesystemPartialStore(blobsDirectory);
   const keys = await openKeysFile(join(data, 'keys'));
   const postgres = await openPostgres(configuration);
+  const leases = openLeases(postgres.database);
   return {
     data,
     blobs,
+    partials,
+    leases,
     keys,
     postgres,
     sequence: openSequenceStore(postgres.database),
     logDirectory: join(data, 'log'),
-    close: () => postgres.close(),
+    close: async () => {
+      await leases.close();
+      await postgres.close();
+    },
   };
 }
 

@@ -16,6 +16,8 @@ export interface Partial {
   readonly spans: readonly Span[];
   /** How far the written bytes reach from `offset` on; `offset` where it is not written. */
   reach(offset: number): number;
+  /** The first span that is missing at or after `from`; undefined where there is none. */
+  gap(from: number): Span | undefined;
   /** Writes at `offset`. Fault `disk.full`; `limit.exceeded` past the declared size. */
   write(chunk: Uint8Array, offset: number): Promise<void>;
   /** Fills `target` with written bytes from `offset`; how many that were, 0 where none is written there. */

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import fc from 'fast-check';
+import { array, assert as assertAll, nat, property, tuple } from 'fast-check';
 import { Spans } from './spans.ts';
 
 test('spans agree with a set of positions', () => {
   const size = 60;
-  const span = fc
-    .tuple(fc.nat(size), fc.nat(size))
-    .map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) }));
-  fc.assert(
-    fc.property(fc.array(span, { maxLength: 12 }), fc.nat(size), (list, from) => {
+  const span = tuple(nat(size), nat(size)).map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) }));
+  assertAll(
+    property(array(span, { maxLength: 12 }), nat(size), (list, from) => {
       const spans = new Spans(list);
-      const model = new Set(list.flatMap(({ start, end }) => [...Array(end - start).keys()].map((n) => n + start)));
+      const model = new Set(
+        list.flatMap(({ start, end }) => [...Array(end - start).keys()].map((n) => n + start)),
+      );
       assert.equal(spans.sizeBytes, model.size);
       let reach = from;
       while (model.has(reach)) reach += 1;

@@ -73,6 +73,8 @@ class FilePartial implements Partial {
   #hashedBytes = 0;
   #notedAtMs = -Infinity;
   #noted = true;
+  #timer: NodeJS.Timeout | undefined;
+  #noting: Promise<void> = Promise.resolve();
   #ended = false;
 
   constructor(place: PartialPlace) {
@@ -85,6 +87,10 @@ class FilePartial implements Partial {
 
   reach(offset: number): number {
     return this.#place.spans.reach(offset);
+  }
+
+  gap(from: number) {
+    return this.#place.spans.gap(from, this.#place.key.sizeBytes);
   }
 
   async write(chunk: Uint8Array, offset: number): Promise<void> {
@@ -102,6 +108,7 @@ class FilePartial implements Partial {
     spans.add({ start: offset, end });
     this.#noted = false;
     if (performance.now() - this.#notedAtMs >= noteEveryMs) await this.#note();
+    else this.#noteSoon();
   }
 
   readInto(target: Uint8Array, offset: number): Promise<number> {
@@ -115,6 +122,8 @@ class FilePartial implements Partial {
     const digest = digestOfHex(this.#hash.digest('hex'));
     const { size } = await handle.stat();
     this.#ended = true;
+    clearTimeout(this.#timer);
+    await this.#noting.catch(() => {});
     if (digest !== key.digest || size !== key.sizeBytes) {
       await this.#remove();
       throw new Fault('blob.mismatch', `the bytes are \`${digest}\`, declared was \`${key.digest}\``, {
@@ -130,7 +139,9 @@ class FilePartial implements Partial {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#timer);
     try {
+      await this.#noting;
       if (!this.#noted && !this.#ended) await this.#note();
     } finally {
       await this.#place.handle.close();
@@ -155,7 +166,22 @@ class FilePartial implements Partial {
     }
   }
 
-  async #note(): Promise<void> {
+  /** Others follow by the note, so it is not left behind when the source falls silent. */
+  #noteSoon(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      // Whoever writes next hears of a failure; here it means only that less is known to be written.
+      if (!this.#noted && !this.#ended) this.#note().catch(() => (this.#noted = false));
+    }, noteEveryMs).unref();
+  }
+
+  /** One after the other: a note replaces the one before. */
+  #note(): Promise<void> {
+    this.#noting = this.#noting.catch(() => {}).then(() => this.#writeNote());
+    return this.#noting;
+  }
+
+  async #writeNote(): Promise<void> {
     const { path, key, spans } = this.#place;
     this.#notedAtMs = performance.now();
     this.#noted = true;

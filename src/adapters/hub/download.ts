@@ -62,39 +62,56 @@ async function* verifiedBytes(
   const { file } = source;
   const gitHash =
     file.lfsDigest === undefined ? createHash('sha1').update(`blob ${file.sizeBytes}\0`) : undefined;
-  let received = 0;
-  for await (const chunk of resumedBytes(access, source, reading.signal)) {
-    received += chunk.length;
+  for await (const chunk of resumedBytes(access, source, { offset: 0, signal: reading.signal })) {
     gitHash?.update(chunk);
     yield chunk;
   }
-  if (received !== file.sizeBytes)
-    throw lieAboutFile('short', source, `has ${received} bytes instead of ${file.sizeBytes}`);
   if (gitHash !== undefined && gitHash.digest('hex') !== file.gitOid)
     throw lieAboutFile('wrong-digest', source, 'has another git id than it declares');
   reading.progress.complete = true;
 }
 
-/** The bytes once each and in order, over as many connections as it takes. */
-async function* resumedBytes(
+/** From where bytes are read, and who is told whether upstream can be asked for a part. */
+export interface BytesOptions {
+  readonly offset: number;
+  readonly signal: AbortSignal;
+  /** Each answer says whether a request for a part would be honoured. */
+  readonly answered?: (ranges: boolean) => void;
+}
+
+/**
+ * The bytes from `offset` to the end, once each and in order, over as many connections as it takes. Nothing but the number
+ * of bytes and what the headers claim is checked here: whoever has all of them holds them against the declared digest.
+ */
+export async function* resumedBytes(
   access: HubAccess,
   source: HubSource,
-  signal: AbortSignal,
+  options: BytesOptions,
 ): AsyncGenerator<Uint8Array> {
+  const { signal } = options;
   const total = source.file.sizeBytes;
-  let received = 0;
+  let received = options.offset;
   for (let tried = 1; ; tried += 1) {
     const before = received;
     try {
       const answer = await openBody(access, source, { offset: received, signal });
       const pace = paceOf();
       try {
+        options.answered?.(answer.status === 206 || answer.header('accept-ranges') === 'bytes');
+        // A server that does not know ranges sends the file from its beginning (RFC 9110 §14.2): that is no lie.
+        let skip = answer.status === 206 ? 0 : received;
         for await (const chunk of answer.body) {
-          received += chunk.length;
-          if (received > total) throw lieAboutFile('long', source, `has more than ${total} bytes`);
           pace(chunk.length);
-          yield chunk;
+          const skipped = Math.min(skip, chunk.length);
+          skip -= skipped;
+          if (skipped === chunk.length) continue;
+          const rest = chunk.subarray(skipped);
+          received += rest.length;
+          if (received > total) throw lieAboutFile('long', source, `has more than ${total} bytes`);
+          yield rest;
         }
+        if (received !== total)
+          throw lieAboutFile('short', source, `has ${received} bytes instead of ${total}`);
         return;
       } finally {
         answer.discard();
@@ -127,8 +144,8 @@ async function openBody(
     answer.discard();
     throw lieAboutFile('omitted', source, 'is listed and not there');
   }
-  await expectStatus(answer, [offset === 0 ? 200 : 206]);
-  const contradiction = contradictionIn(answer, source, offset);
+  await expectStatus(answer, offset === 0 ? [200] : [206, 200]);
+  const contradiction = contradictionIn(answer, source, answer.status === 206 ? offset : 0);
   if (contradiction === undefined) return answer;
   answer.discard();
   throw lieAboutFile(contradiction.kind, source, contradiction.words);

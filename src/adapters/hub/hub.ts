@@ -4,7 +4,8 @@ import { Fault } from '#lib/fault.ts';
 import type { HttpTimeouts } from '#lib/http-client.ts';
 import { isPrivateAddress } from '#lib/private-address.ts';
 import type { Redacted } from '#lib/redacted.ts';
-import { fetchFile } from './download.ts';
+import { fetchFile, resumedBytes } from './download.ts';
+import type { BytesOptions } from './download.ts';
 import { apiPath, getJson } from './request.ts';
 import { parseCard, parseCommit, parseRefs } from './repository.ts';
 import type { HubAccess, HubFile, HubRefs, HubResolution, HubSource } from './hub-values.ts';
@@ -33,6 +34,8 @@ export interface Hub {
   refs(repository: RepositoryName, signal: AbortSignal): Promise<HubRefs | undefined>;
   /** The file's bytes into the store, always read from upstream, also where the store has them already. */
   fetch(source: HubSource, blobs: BlobStore, signal: AbortSignal): Promise<BlobDescriptor>;
+  /** The file's bytes from an offset to the end, unverified but for their number; broken connections are continued. */
+  bytes(source: HubSource, options: BytesOptions): AsyncIterable<Uint8Array>;
 }
 
 export function openHub(options: HubOptions): Hub {
@@ -50,6 +53,7 @@ export function openHub(options: HubOptions): Hub {
       return answer.kind === 'absent' ? undefined : parseRefs(answer.value);
     },
     fetch: (source, blobs, signal) => fetchFile(access, source, { blobs, signal }),
+    bytes: (source, options) => resumedBytes(access, source, options),
   };
 }
 

@@ -1,6 +1,8 @@
+import type { Leases } from '#adapters/postgres/leases.ts';
 import type { BlobStore } from '#artifact/blob-store.ts';
 import type { Catalog, Snapshot } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
+import type { PartialStore } from '#artifact/partial-store.ts';
 import type { Ledger } from '#evidence/ledger.ts';
 import type { Statement } from '#evidence/statement.ts';
 import type { Intake, Listing } from '#gates/pull/ports.ts';
@@ -8,6 +10,10 @@ import type { Clock } from '#lib/clock.ts';
 import type { ProducerTable } from '#producers/producers.ts';
 import type { Configuration } from '../config.ts';
 import { bring, takeSnapshot } from './arrive.ts';
+import type { ArrivalPorts } from './arrive.ts';
+import type { OpenDelivery } from '../delivery.ts';
+import { openFills } from './fills.ts';
+import type { Fills } from './fills.ts';
 import { openFlights } from './flights.ts';
 import { encodeArrivalJob, openIntake } from './intake.ts';
 import { knownStatements } from './known.ts';
@@ -20,7 +26,12 @@ import { unrepeated } from './unrepeated.ts';
 export interface ArrivalsPorts {
   readonly configuration: Configuration;
   readonly clock: Clock;
-  readonly blobs: BlobStore;
+  readonly stores: {
+    readonly blobs: BlobStore;
+    readonly partials: PartialStore;
+    readonly leases: Pick<Leases, 'acquire'>;
+  };
+  readonly delivery: Pick<OpenDelivery, 'modeOf'>;
   readonly catalog: Catalog;
   readonly ledger: Ledger;
   readonly jobs: IntakeJobs;
@@ -47,7 +58,7 @@ export interface Arrivals {
 
 export function openArrivals(ports: ArrivalsPorts): Arrivals {
   const stop = new AbortController();
-  const { configuration, clock, catalog, ledger, jobs } = ports;
+  const { configuration, clock, catalog, jobs } = ports;
   const listings = openListings({
     upstream: ports.upstream,
     catalog,
@@ -55,23 +66,10 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
     referenceTtlMs: configuration['reference-ttl'] * 1000,
     signal: stop.signal,
   });
-  const [observe, ...inspectors] = ports.table.producers;
-  if (observe === undefined) throw new Error('table 1 is empty');
   const references = (snapshot: Snapshot) =>
     listings.references(snapshot.namespace, snapshot.repository, snapshot.commit);
-  const work = {
-    upstream: ports.upstream,
-    blobs: ports.blobs,
-    catalog,
-    clock,
-    observe,
-    inspectors,
-    known: (namespace: string) => knownStatements(ledger, clock, namespace),
-    write: async (namespace: string, statements: readonly Statement[]) =>
-      ports.write(namespace, await unrepeated(ledger, clock, { namespace, statements })),
-    references,
-    fetchWidth: configuration['intake-concurrency'],
-  };
+  const fills = openTransfers(ports, stop.signal);
+  const work = workOf(ports, { fills, references });
   const flights = openFlights({
     clock,
     take: (listing) => takeSnapshot(work, listing, stop.signal),
@@ -84,6 +82,9 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
   const intake = openIntake({
     listings,
     flights,
+    fills,
+    linked: (namespace, digest) => isLinked(catalog, namespace, digest),
+    delivery: ports.delivery,
     upstream: ports.upstream,
     catalog,
     remember: (key, job) =>
@@ -111,6 +112,47 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
     close: async () => {
       stop.abort();
       await worker.close();
+      await fills.settled();
     },
   };
+}
+
+/** What the work of one arrival needs: everything of the house that it touches. */
+function workOf(ports: ArrivalsPorts, own: Pick<ArrivalPorts, 'fills' | 'references'>): ArrivalPorts {
+  const { clock, catalog, ledger } = ports;
+  const [observe, ...inspectors] = ports.table.producers;
+  if (observe === undefined) throw new Error('table 1 is empty');
+  return {
+    ...own,
+    upstream: ports.upstream,
+    blobs: ports.stores.blobs,
+    catalog,
+    clock,
+    observe,
+    inspectors,
+    known: (namespace) => knownStatements(ledger, clock, namespace),
+    write: async (namespace, statements) =>
+      ports.write(namespace, await unrepeated(ledger, clock, { namespace, statements })),
+    fetchWidth: ports.configuration['intake-concurrency'],
+  };
+}
+
+function openTransfers(ports: ArrivalsPorts, signal: AbortSignal): Fills {
+  const { catalog, configuration, upstream } = ports;
+  const { partials, blobs, leases } = ports.stores;
+  return openFills({
+    partials,
+    blobs,
+    bytes: (source, options) => upstream.bytes(source, options),
+    acquire: (name) => leases.acquire(name),
+    linked: (namespace, digest) => isLinked(catalog, namespace, digest),
+    link: (namespace, blob) => catalog.link(namespace, [blob]),
+    signal,
+    clock: ports.clock,
+    width: configuration['intake-concurrency'],
+  });
+}
+
+async function isLinked(catalog: Catalog, namespace: string, digest: Digest): Promise<boolean> {
+  return (await catalog.linked(namespace, [digest])).has(digest);
 }

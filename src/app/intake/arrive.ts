@@ -10,11 +10,13 @@ import type { ListedFile, Listing } from '#gates/pull/ports.ts';
 import type { Producer, ProducerInput } from '#producers/producer.ts';
 import type { Statement } from '#evidence/statement.ts';
 import { forEachBounded } from './pool.ts';
+import type { Fills } from './fills.ts';
 import type { Upstream } from './upstream.ts';
 
 /** What the work of one arrival needs of the house. */
 export interface ArrivalPorts {
   readonly upstream: Upstream;
+  readonly fills: Pick<Fills, 'fetch'>;
   readonly blobs: BlobStore;
   readonly catalog: Catalog;
   readonly clock: Clock;
@@ -120,13 +122,13 @@ async function fetchFiles(
   );
   const missing = new Map(files.filter((file) => !here.has(file.digest)).map((file) => [file.digest, file]));
   await forEachBounded([...missing.values()], ports.fetchWidth, async (file) => {
-    const listed: ListedFile = {
-      path: file.path,
-      sizeBytes: file.sizeBytes,
-      gitOid: file.gitOid,
-      lfsDigest: file.lfs ? file.digest : undefined,
-    };
+    const { path, sizeBytes, gitOid } = file;
     // Pushing or pulling always needs the bytes: what another namespace stored is fetched again (DESIGN §1a "Tenants").
+    if (file.lfs) {
+      const large = { path, sizeBytes, gitOid, lfsDigest: file.digest };
+      return ports.fills.fetch({ namespace, repository, commit, file: large });
+    }
+    const listed: ListedFile = { path, sizeBytes, gitOid, lfsDigest: undefined };
     const blob = await ports.upstream.fetch({ repository, commit, file: listed }, ports.blobs, signal);
     if (blob.digest !== file.digest) {
       throw new Fault(

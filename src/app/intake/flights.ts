@@ -9,6 +9,8 @@ import { listingName } from './listings.ts';
 
 /** How long a failed arrival is answered from memory before it is tried again. */
 const failureKeptMs = 5_000;
+/** A lie does not become true by asking again soon, and a client that resumes must hear of it. */
+const lieKeptMs = 60_000;
 const keptFlights = 5_000;
 /** After this long a settled commit is looked at again, so that evidence that has grown old is made anew. */
 const settledForMs = 24 * 3600 * 1000;
@@ -105,11 +107,15 @@ function stateOf(clock: Clock, flight: Flight, paths: readonly string[]): Arriva
   const needed = [noPath, ...paths];
   for (const path of needed) {
     const failure = flight.failures.get(path);
-    if (failure !== undefined && nowMs - failure.atMs < failureKeptMs)
+    if (failure !== undefined && nowMs - failure.atMs < keptMs(failure.fault))
       return { kind: 'failed', fault: failure.fault };
   }
   const settled = needed.every((path) => nowMs - settledAtMs(flight, path) < settledForMs);
   return flight.snapshot !== undefined && settled ? arrived(flight.snapshot, paths) : undefined;
+}
+
+function keptMs(fault: Fault): number {
+  return fault.code === 'upstream.lied' ? lieKeptMs : failureKeptMs;
 }
 
 /** A file that steers loading is settled with the commit: every round brings all of them. */

@@ -6,6 +6,8 @@ import { isJsonObject } from '#lib/json.ts';
 import type { JsonValue } from '#lib/json.ts';
 import type { Arrival, Intake, Listing } from '#gates/pull/ports.ts';
 import type { Flights } from './flights.ts';
+import { follow } from './follow.ts';
+import type { FollowPorts } from './follow.ts';
 import type { Listings } from './listings.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -17,7 +19,7 @@ export interface ArrivalJob {
   readonly paths: readonly string[];
 }
 
-export interface IntakePorts {
+export interface IntakePorts extends FollowPorts {
   readonly listings: Listings;
   readonly flights: Flights;
   readonly upstream: Upstream;
@@ -31,7 +33,7 @@ const listedRepositories = 1_000;
 
 /** The pull gate's way in. The work belongs to the commit: it goes on when the caller leaves. */
 export function openIntake(ports: IntakePorts): Intake {
-  return {
+  const intake: Intake = {
     resolve: (namespace, repository, revision) => ports.listings.resolve(namespace, repository, revision),
     want: async (listing, paths, wait) => {
       const known = ports.flights.look(listing, paths);
@@ -48,7 +50,7 @@ export function openIntake(ports: IntakePorts): Intake {
       if (wait.waitMs <= 0) return pendingOf(ports, listing, paths);
       return Promise.race([joined, later(ports, listing, paths, wait)]);
     },
-    follow: () => Promise.resolve(undefined),
+    follow: (listing, path, wait) => follow(ports, intake, { listing, path, wait }),
     refs: (_namespace, repository) => ports.upstream.refs(repository, ports.signal),
     list: async (namespace, query) => {
       // The database holds no text with a NUL, so nothing can match; asking it would be an error.
@@ -78,6 +80,7 @@ export function openIntake(ports: IntakePorts): Intake {
       };
     },
   };
+  return intake;
 }
 
 const blankCard = {

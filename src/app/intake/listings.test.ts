@@ -37,9 +37,8 @@ function house(snapshots: readonly Snapshot[] = []) {
       return [{ path: 'a', sizeBytes: 1, gitOid: '0'.repeat(40), lfsDigest: undefined }];
     },
   };
-  const never = (): Promise<never> => Promise.reject(new Error('not asked'));
   const listings = openListings({
-    upstream: { ...port, refs: never, fetch: never },
+    upstream: port,
     catalog: {
       ...memoryCatalog(snapshots),
       saveReference: async (reference) => void references.push(reference),

@@ -20,7 +20,7 @@ const keptListings = 2_000;
 const keptFiles = 300_000;
 
 interface ListingPorts {
-  readonly upstream: Upstream;
+  readonly upstream: Pick<Upstream, 'resolve' | 'tree'>;
   readonly catalog: Catalog;
   readonly clock: Clock;
   readonly referenceTtlMs: number;

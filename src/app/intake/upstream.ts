@@ -22,4 +22,16 @@ export interface Upstream {
     blobs: BlobStore,
     signal: AbortSignal,
   ): Promise<BlobDescriptor>;
+  /**
+   * The bytes of one file from `offset` to its end, as upstream sends them: their number is right, nothing else is verified.
+   * A broken connection is continued where it broke. `answered` says whether upstream honours requests for a part.
+   */
+  bytes(
+    source: { readonly repository: RepositoryName; readonly commit: string; readonly file: ListedFile },
+    options: {
+      readonly offset: number;
+      readonly signal: AbortSignal;
+      readonly answered?: (ranges: boolean) => void;
+    },
+  ): AsyncIterable<Uint8Array>;
 }
