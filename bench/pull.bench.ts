@@ -181,6 +181,46 @@ async function warmBody(name: string, peer: 'on' | 'off'): Promise<BenchRow> {
   }
 }
 
+const downloads = 1_000;
+
+/** Largest resident set since the start (Linux). */
+function peakBytes(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+/** A caller who reads the beginning of a body and then nothing until he is told to go on. */
+function receiveSlowly(port: number, path: string) {
+  const socket = connect(port, '127.0.0.1');
+  const begun = Promise.withResolvers<void>();
+  const ended = once(socket, 'close');
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`);
+  socket.once('data', () => (socket.pause(), begun.resolve()));
+  return { begun: begun.promise, finish: () => (socket.resume(), ended) };
+}
+
+/** What the server holds at most while a thousand callers are in the middle of a warm file. */
+async function peakMemory(name: string): Promise<BenchRow> {
+  await using server = await openRealServer();
+  const sizeBytes = 8 * 1024 * 1024;
+  const commit = await server.hub.commit('org/m', {
+    'model.safetensors': Buffer.concat([safetensorsHead(sizeBytes), Buffer.alloc(sizeBytes)]),
+  });
+  await headUntilDecided(server, modelPath(commit));
+  const idleBytes = peakBytes(server.child.pid ?? 0);
+  const callers = Array.from({ length: downloads }, () => receiveSlowly(server.port, modelPath(commit)));
+  await Promise.all(callers.map(({ begun }) => begun));
+  await pause(1_000);
+  await Promise.all(callers.map(({ finish }) => finish()));
+  return await benchmark(name, {
+    ours: () => peakBytes(server.child.pid ?? 0) / 1e6,
+    peer: () => idleBytes / 1e6,
+    peerName: 'the same server before anybody downloads',
+    unit: 'MB',
+    goal: { atMost: 600, of: 'ours' },
+    rounds: 1,
+  });
+}
+
 const bench = (name: string, run: (name: string) => Promise<BenchRow>): Bench => ({
   name,
   run: () => run(name),
@@ -191,6 +231,7 @@ export const benches: readonly Bench[] = [
   bench('HEAD of a warm file by commit', (name) => heads(name, true)),
   bench('server CPU for one warm GiB', (name) => warmBody(name, 'on')),
   bench('server CPU for one warm GiB, both copying', (name) => warmBody(name, 'off')),
+  bench('peak memory with 1 000 downloads at once', peakMemory),
 ];
 
 await runAsProgram(import.meta, benches);

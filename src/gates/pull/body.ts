@@ -1,12 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { OpenBlob } from '#artifact/blob-store.ts';
+import { bodyBuffers } from '#lib/buffer-budget.ts';
 
-/** One read and one write: measured a third less CPU than 256 KiB. A caller with a large body holds two of them. */
-const stepBytes = 1024 * 1024;
-const keptBuffers = 16;
-/** New memory has to be mapped and zeroed by the system, which costs as much as reading into it. */
-const free: Buffer[] = [];
+/** The first step of every body: a caller who takes nothing holds two of them. */
+const firstStepBytes = 64 * 1024;
+const mostStepBytes = 1024 * 1024;
+/** A step that left sooner makes the next twice as large, one that took longer half as large. */
+const quickMs = 40;
+const slowMs = 200;
 
 interface Part {
   readonly start: number;
@@ -16,41 +18,53 @@ interface Part {
 /**
  * Sends bytes `start` up to, not including, `end` of a blob as the body of a reply whose status and headers are set, and
  * closes the blob however that ends. While one buffer is being sent the next is being read; a buffer is filled anew only
- * after the socket has taken everything in it. Rejects where nothing could be read at all, and then nothing was sent;
- * what fails later breaks the connection off, so that nobody takes the part for the whole.
+ * after the socket has taken everything in it. How large the steps are is up to the caller's speed and to how many others
+ * are served. Rejects where nothing could be read at all, and then nothing was sent; what fails later breaks the
+ * connection off, so that nobody takes the part for the whole.
  */
 export async function sendBody(reply: FastifyReply, blob: OpenBlob, part: Part): Promise<FastifyReply> {
-  const buffers: Buffer[] = [];
+  const loans = new Set<Buffer>();
   try {
-    const first = takeBuffer(buffers);
-    const length = await fill(blob, first, part);
+    const first = await fill({ blob, loans }, part, firstStepBytes);
     reply.hijack();
     const response = reply.raw;
     if (response.destroyed) return reply;
     response.writeHead(reply.statusCode, headersOf(reply));
     try {
-      await pump(response, blob, { buffers, length, part });
+      await pump(response, { blob, loans }, { first, part });
     } catch (error) {
       reply.log.error({ err: error }, 'a body broke off');
       response.destroy();
     }
     return reply;
   } finally {
-    for (const buffer of buffers) if (free.length < keptBuffers) free.push(buffer);
+    for (const buffer of loans) bodyBuffers.give(buffer);
     await blob.close();
   }
 }
 
-function takeBuffer(taken: Buffer[]): Buffer {
-  const buffer = free.pop() ?? Buffer.allocUnsafeSlow(stepBytes);
-  taken.push(buffer);
-  return buffer;
+/** Where a body comes from, and the buffers that it holds at the moment. */
+interface Source {
+  readonly blob: OpenBlob;
+  readonly loans: Set<Buffer>;
 }
 
-function fill(blob: OpenBlob, buffer: Buffer, { start, end }: Part): Promise<number> {
-  return start >= end
-    ? Promise.resolve(0)
-    : blob.readInto(buffer.subarray(0, Math.min(stepBytes, end - start)), start);
+/** Bytes of the blob in a buffer that is larger. */
+interface Filled {
+  readonly buffer: Buffer;
+  readonly length: number;
+}
+
+async function fill(
+  { blob, loans }: Source,
+  { start, end }: Part,
+  stepBytes: number,
+): Promise<Filled | undefined> {
+  if (start >= end) return undefined;
+  const buffer = bodyBuffers.take(stepBytes);
+  loans.add(buffer);
+  const length = await blob.readInto(buffer.subarray(0, Math.min(buffer.length, end - start)), start);
+  return { buffer, length };
 }
 
 /** What was set on a reply, for an answer that is written past it. */
@@ -62,37 +76,42 @@ export function headersOf(reply: FastifyReply): Record<string, string | number |
 }
 
 interface Started {
-  readonly buffers: Buffer[];
-  /** Bytes of the part that stand in the first buffer. */
-  readonly length: number;
+  /** The beginning of the part; undefined where the part is empty. */
+  readonly first: Filled | undefined;
   readonly part: Part;
 }
 
-async function pump(response: ServerResponse, blob: OpenBlob, started: Started): Promise<void> {
-  const { buffers, part } = started;
+async function pump(response: ServerResponse, source: Source, { first, part }: Started): Promise<void> {
   const writer = openWriter(response);
   try {
-    let [current] = buffers;
-    let length = started.length;
-    let position = part.start + length;
+    let current = first;
+    let stepBytes = firstStepBytes;
+    let position = part.start + (current?.length ?? 0);
     while (current !== undefined && position < part.end) {
-      const written = writer.write(current.subarray(0, length));
-      const next: Buffer = buffers.find((buffer) => buffer !== current) ?? takeBuffer(buffers);
+      const startedAt = performance.now();
+      const written = writer.write(current.buffer.subarray(0, current.length));
       // The write is waited for even where the read fails: its buffer is given back afterwards.
       const [read] = await Promise.allSettled([
-        fill(blob, next, { start: position, end: part.end }),
+        fill(source, { start: position, end: part.end }, stepBytes),
         written,
       ]);
       if (read.status === 'rejected') throw read.reason;
       if (writer.left()) return;
-      current = next;
-      length = read.value;
-      position += length;
+      source.loans.delete(current.buffer);
+      bodyBuffers.give(current.buffer);
+      stepBytes = nextStep(stepBytes, performance.now() - startedAt);
+      current = read.value;
+      position += current?.length ?? 0;
     }
-    await writer.end(current?.subarray(0, length));
+    await writer.end(current?.buffer.subarray(0, current.length));
   } finally {
     writer.close();
   }
+}
+
+function nextStep(stepBytes: number, tookMs: number): number {
+  if (tookMs < quickMs) return Math.min(mostStepBytes, stepBytes * 2);
+  return tookMs > slowMs ? Math.max(firstStepBytes, stepBytes / 2) : stepBytes;
 }
 
 /** Writes that settle when the socket has taken the bytes, or when the caller is gone. */
