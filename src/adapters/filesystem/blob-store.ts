@@ -10,6 +10,7 @@ import { Fault, isErrno, toFault } from '#lib/fault.ts';
 import { durably, faultPoint } from '#lib/fault-point.ts';
 import { createBlobDirectory, syncBlobDirectory } from './blob-directory.ts';
 import { openBlobFile } from './open-blob.ts';
+import { sealBlob } from './seal.ts';
 
 /** Temporary files of this process that are being written: `openFilesystemBlobStore` leaves them alone. */
 const unfinished = new Set<string>();
@@ -26,7 +27,7 @@ export async function openFilesystemBlobStore(directory: string): Promise<BlobSt
   await removeLeftovers(join(root, 'tmp'));
   return {
     put: (source, expected) => putBlob(root, source, expected ?? {}),
-    open: (digest) => openBlobFile(digest, blobPath(root, digest)),
+    open: (digest) => openBlobFile(root, digest, blobPath(root, digest)),
     stat: (digest) => statBlob(root, digest),
     list: () => listBlobs(root),
   };
@@ -108,9 +109,13 @@ export async function publishBlob(root: string, temporary: string, digest: Diges
   await createBlobDirectory(root, 'sha256', hex.slice(0, 2), hex.slice(2, 4));
   // The bytes are durable and hash to the name before the name exists: nobody can ever see another blob under it. A
   // concurrent put of the same bytes replaces equal by equal.
-  await durably('blob.rename', () => rename(temporary, blobPath(root, digest)));
+  const before = await lstat(temporary, { bigint: true });
+  const path = blobPath(root, digest);
+  await durably('blob.rename', () => rename(temporary, path));
   // Stopping here: the blob is visible now and may be gone after a power failure; the caller was not told.
   await settle(root, digest);
+  // Stopping here: without its seal the first reader hashes the blob once more.
+  await sealBlob({ root, digest, path }, before);
 }
 
 /** Makes the name of a visible blob durable, whoever gave it: a put may find what a killed process just renamed. */

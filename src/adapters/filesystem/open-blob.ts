@@ -5,20 +5,32 @@ import { Readable } from 'node:stream';
 import type { Digest } from '#artifact/digest.ts';
 import type { OpenBlob } from '#artifact/blob-store.ts';
 import { Fault, isErrno } from '#lib/fault.ts';
+import { checkSeal, refuseQuarantined } from './seal.ts';
 
 /** Step of streams: measured 2 to 2.8 times the throughput of the default of 64 KiB. */
 const streamStepBytes = 1024 * 1024;
 
-/** Opens the file of a blob; undefined where there is none. A link at or above the file is Fault `blob.corrupt`. */
-export async function openBlobFile(digest: Digest, path: string): Promise<OpenBlob | undefined> {
+/**
+ * Opens the file of a blob; undefined where there is none. Fault `blob.corrupt` for a link at or above the file, and for
+ * bytes that are not the digest's any more (`checkSeal`).
+ */
+export async function openBlobFile(
+  root: string,
+  digest: Digest,
+  path: string,
+): Promise<OpenBlob | undefined> {
   const handle = await openFile(path);
-  if (handle === undefined) return undefined;
+  if (handle === undefined) {
+    await refuseQuarantined(root, digest);
+    return undefined;
+  }
   try {
-    const stats = await handle.stat();
+    const stats = await handle.stat({ bigint: true });
     if (!stats.isFile() || (await readlink(`/proc/self/fd/${handle.fd}`)) !== path) {
       throw new Fault('blob.corrupt', `\`${digest}\` is not a plain file in the blob store`);
     }
-    return openBlob(digest, path, handle, stats.size);
+    await checkSeal({ root, digest, path, handle, stats });
+    return openBlob(digest, path, handle, Number(stats.size));
   } catch (error) {
     await handle.close();
     throw error;

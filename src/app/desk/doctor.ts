@@ -1,4 +1,6 @@
 import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { listQuarantined } from '#adapters/filesystem/seal.ts';
 import { checkLog } from '#evidence/log/fsck.ts';
 import type { House } from '../wire.ts';
 import type { DoctorCheck } from '../routes/people.ts';
@@ -23,6 +25,7 @@ export async function examine(house: House): Promise<Examination> {
     }
   };
   await run('log', () => checkHistory(house));
+  await run('blobs', () => checkBlobs(house));
   await run('policies', () => Promise.resolve(checkPolicies(house)));
   await run('delivery', () => Promise.resolve(checkDelivery(house)));
   await run('ledger', () => Promise.resolve(checkLedgerAge(house)));
@@ -46,6 +49,24 @@ async function checkHistory({ log, stores, trust }: House): Promise<Omit<DoctorC
   if (first === undefined)
     return { state: 'pass', message: `${report.entries} entries, tiles, blobs and signatures agree` };
   return { state: 'fail', message: `${damage.length} disagreements, the first: ${first.message}` };
+}
+
+/** Blobs that were found altered when they were opened; fine again once the right bytes are back. */
+async function checkBlobs({ stores }: House): Promise<Omit<DoctorCheck, 'name'>> {
+  const altered = await listQuarantined(join(stores.data, 'blobs'));
+  const present = await Promise.all(altered.map((digest) => stores.blobs.stat(digest)));
+  const gone = altered.filter((_, index) => present[index] === undefined);
+  if (gone.length > 0)
+    return {
+      state: 'fail',
+      message: `${gone.length} altered on disk, in \`blobs/quarantine\`, the first: ${gone[0]}`,
+    };
+  if (altered.length > 0)
+    return {
+      state: 'warn',
+      message: `${altered.length} altered copies in \`blobs/quarantine\`, all replaced`,
+    };
+  return { state: 'pass', message: 'none was found altered' };
 }
 
 function checkPolicies({ policies, configuration: { environment } }: House): Omit<DoctorCheck, 'name'> {

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { toFault, type Fault } from '#lib/fault.ts';
+import { toFault, type Fault, type FaultCode } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
 import type { Decision, Reason } from '#policy/decision.ts';
 import type { Ruling } from './ports.ts';
@@ -38,14 +38,17 @@ export function sendError(reply: FastifyReply, error: HubError): FastifyReply {
     .send({ error: error.message, ...error.body });
 }
 
+/** Faults about the bytes themselves. They refuse the caller as a deny does. */
+const integrityFaults: readonly FaultCode[] = ['blob.corrupt', 'upstream.lied'];
+
 /**
- * A Fault by the one table, with one exception: `upstream.lied` is an integrity refusal for the caller, so it is
- * answered as 403 `GatedRepo`; with a 5xx, clients would hide the reason and use a cached copy.
+ * A Fault by the one table, with one exception: one of `integrityFaults` is an integrity refusal for the caller, so it
+ * is answered as 403 `GatedRepo`; with a 5xx, clients would hide the reason and use a cached copy.
  */
 export function sendFault(reply: FastifyReply, thrown: unknown): FastifyReply {
   const fault = toFault(thrown);
   if (fault.row.retryable) reply.header('retry-after', '5');
-  const lied = fault.code === 'upstream.lied';
+  const lied = integrityFaults.includes(fault.code);
   return sendError(reply, {
     status: lied ? 403 : fault.row.status,
     code: lied ? 'GatedRepo' : fault.code,
