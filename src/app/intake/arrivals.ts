@@ -13,8 +13,9 @@ import { bring, takeSnapshot } from './arrive.ts';
 import type { ArrivalPorts } from './arrive.ts';
 import type { OpenDelivery } from '../delivery.ts';
 import { openFills } from './fills.ts';
-import type { Fills } from './fills.ts';
+import type { FillProgress, Fills } from './fills.ts';
 import { openFlights } from './flights.ts';
+import type { FlightProgress } from './flights.ts';
 import { encodeArrivalJob, openIntake } from './intake.ts';
 import { knownStatements } from './known.ts';
 import { openListings } from './listings.ts';
@@ -52,6 +53,8 @@ export interface Arrivals {
   references(snapshot: Snapshot): readonly string[];
   /** Brings every file of a snapshot. */
   complete(snapshot: Snapshot, signal: AbortSignal): Promise<void>;
+  /** What is on its way now: arrivals of commits, and the transfers of large files. */
+  underWay(): { readonly flights: readonly FlightProgress[]; readonly fills: readonly FillProgress[] };
   wake(): void;
   close(): Promise<void>;
 }
@@ -73,8 +76,8 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
   const flights = openFlights({
     clock,
     take: (listing) => takeSnapshot(work, listing, stop.signal),
-    bring: async (snapshot, paths) => {
-      await bring(work, snapshot, { paths, signal: stop.signal });
+    bring: async (snapshot, paths, fetched) => {
+      await bring(work, snapshot, { paths, signal: stop.signal, fetched });
       ports.arrived(snapshot.namespace, snapshot.artifact);
     },
     took: ports.took,
@@ -108,6 +111,7 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
       signal.throwIfAborted();
       if (arrival.kind === 'failed') throw arrival.fault;
     },
+    underWay: () => ({ flights: flights.underWay(), fills: fills.underWay() }),
     wake: worker.wake,
     close: async () => {
       stop.abort();

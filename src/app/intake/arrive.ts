@@ -42,9 +42,15 @@ const smallFilesWidth = 8;
 export async function bring(
   ports: ArrivalPorts,
   snapshot: Snapshot,
-  wanted: { readonly paths: readonly string[]; readonly signal: AbortSignal },
+  wanted: {
+    readonly paths: readonly string[];
+    readonly signal: AbortSignal;
+    /** The bytes are here; the producers begin. */
+    readonly fetched?: () => void;
+  },
 ): Promise<void> {
   await fetchFiles(ports, snapshot, wantedFiles(snapshot, wanted.paths), wanted.signal);
+  wanted.fetched?.();
   await inspect(ports, snapshot, wanted.signal);
 }
 

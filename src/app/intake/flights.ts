@@ -21,6 +21,7 @@ interface Failure {
 }
 
 interface Flight {
+  readonly listing: Listing;
   readonly startedAtMs: number;
   snapshot: Snapshot | undefined;
   /** When each path was settled; what steers loading always is once any path (or `noPath`) is. */
@@ -29,10 +30,26 @@ interface Flight {
   readonly failures: Map<string, Failure>;
   wanted: Set<string>;
   running: Promise<void> | undefined;
+  phase: FlightPhase;
+  roundStartedAtMs: number;
+  bringing: readonly string[];
 }
 
 /** Stands for the commit itself: no path is empty. */
 const noPath = '';
+
+/** `listing`: the manifest is made; `fetching`: bytes arrive; `inspecting`: producers read them and their evidence is logged. */
+export type FlightPhase = 'listing' | 'fetching' | 'inspecting';
+
+/** An arrival as people see it. */
+export interface FlightProgress {
+  readonly listing: Listing;
+  readonly artifact: Digest | undefined;
+  readonly phase: FlightPhase;
+  readonly sinceMs: number;
+  /** Paths that this round was asked for; what steers loading comes with them. */
+  readonly paths: readonly string[];
+}
 
 /** The arrivals under way and settled in this process: one at a time per commit, whoever asks. */
 export interface Flights {
@@ -42,6 +59,8 @@ export interface Flights {
   look(listing: Listing, paths: readonly string[]): Arrival | undefined;
   /** The artifact of a commit whose manifest is known here. */
   snapshotOf(listing: Listing): Snapshot | undefined;
+  /** What is running now, oldest first. */
+  underWay(): readonly FlightProgress[];
 }
 
 export interface FlightPorts {
@@ -49,7 +68,7 @@ export interface FlightPorts {
   /** The manifest and its observation. */
   readonly take: (listing: Listing) => Promise<Snapshot>;
   /** Bytes of and evidence about these paths and everything that steers loading. */
-  readonly bring: (snapshot: Snapshot, paths: readonly string[]) => Promise<void>;
+  readonly bring: (snapshot: Snapshot, paths: readonly string[], fetched: () => void) => Promise<void>;
   readonly took: (seconds: number) => void;
 }
 
@@ -71,6 +90,10 @@ export function openFlights(ports: FlightPorts): Flights {
       failures: new Map(),
       wanted: new Set(),
       running: undefined,
+      phase: 'listing',
+      roundStartedAtMs: 0,
+      bringing: [],
+      listing,
     };
     flights.set(name, flight);
     return flight;
@@ -99,6 +122,17 @@ export function openFlights(ports: FlightPorts): Flights {
       return stateOf(ports.clock, flight, paths) ?? pending;
     },
     snapshotOf: (listing) => flights.get(nameOf(listing))?.snapshot,
+    underWay: () =>
+      [...flights.values()]
+        .filter(({ running }) => running !== undefined)
+        .map((flight) => ({
+          listing: flight.listing,
+          artifact: flight.snapshot?.artifact,
+          phase: flight.phase,
+          sinceMs: flight.roundStartedAtMs,
+          paths: flight.bringing,
+        }))
+        .sort((a, b) => a.sinceMs - b.sinceMs),
   };
 }
 
@@ -127,6 +161,7 @@ async function runRound(ports: FlightPorts, listing: Listing, flight: Flight): P
   const begunMs = ports.clock.now();
   const paths = [...flight.wanted].filter((path) => path !== noPath);
   flight.wanted = new Set();
+  [flight.phase, flight.roundStartedAtMs, flight.bringing] = ['listing', begunMs, paths];
   const fail = (path: string, error: unknown): void => {
     flight.failures.set(path, { fault: toFault(error), atMs: ports.clock.now() });
   };
@@ -139,22 +174,31 @@ async function runRound(ports: FlightPorts, listing: Listing, flight: Flight): P
   try {
     const snapshot = await ports.take(listing);
     flight.snapshot = snapshot;
-    await bringAll(ports, { snapshot, paths }, settle, fail);
+    await bringAll(bringOf(ports, flight), { snapshot, paths }, settle, fail);
   } catch (error) {
     fail(noPath, error);
   }
   ports.took((ports.clock.now() - begunMs) / 1000);
 }
 
+type Bring = (snapshot: Snapshot, paths: readonly string[]) => Promise<void>;
+
+function bringOf(ports: FlightPorts, flight: Flight): Bring {
+  return (snapshot, paths) => {
+    flight.phase = 'fetching';
+    return ports.bring(snapshot, paths, () => (flight.phase = 'inspecting'));
+  };
+}
+
 /** All paths together; where that fails, one by one, so that one bad file does not refuse its neighbours. */
 async function bringAll(
-  ports: FlightPorts,
+  bring: Bring,
   { snapshot, paths }: { readonly snapshot: Snapshot; readonly paths: readonly string[] },
   settle: (paths: readonly string[]) => void,
   fail: (path: string, error: unknown) => void,
 ): Promise<void> {
   try {
-    await ports.bring(snapshot, paths);
+    await bring(snapshot, paths);
     return settle(paths);
   } catch (error) {
     if (paths.length === 0) throw error;
@@ -165,11 +209,11 @@ async function bringAll(
       return;
     }
   }
-  await ports.bring(snapshot, []);
+  await bring(snapshot, []);
   settle([]);
   for (const path of paths) {
     try {
-      await ports.bring(snapshot, [path]);
+      await bring(snapshot, [path]);
       settle([path]);
     } catch (error) {
       fail(path, error);

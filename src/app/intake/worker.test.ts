@@ -61,6 +61,7 @@ function house(t: TestContext, waiting: Claimed[], arrive: (paths: readonly stri
         return arrive(paths);
       },
       look: () => undefined,
+      underWay: () => [],
       snapshotOf: () => undefined,
     },
     failed: (error) => failures.push(error),
