@@ -45,6 +45,17 @@ export const limits = {
   scanTimeMs: 120_000,
   scanMemoryMB: 1024,
   findingsPerFile: 1_000,
+  /**
+   * A triage over the network: bytes and requests of one file (the largest tokenizers have 33 MiB) and of a repository,
+   * requests at the same time, how long it may take, and what it keeps of files that are read again for their path.
+   */
+  triageFileBytes: 40 * MiB,
+  triageFileRequests: 256,
+  triageBytes: 1024 * MiB,
+  triageRequests: 10_000,
+  triageConcurrentRequests: 8,
+  triageTimeMs: 180_000,
+  triageKeptBytes: 64 * MiB,
   /** Pickle machine: opcodes of one file, values on stack and memo, one text line, what containers remember. */
   pickleOpcodes: 200_000_000,
   pickleValues: 8_000_000,

@@ -7,6 +7,7 @@ import type { Redacted } from '#lib/redacted.ts';
 import { fetchFile, resumedBytes } from './download.ts';
 import type { BytesOptions } from './download.ts';
 import { apiPath, getJson } from './request.ts';
+import { openRanges, type ByteRange, type RangeOptions } from './ranges.ts';
 import { parseCard, parseCommit, parseRefs } from './repository.ts';
 import type { HubAccess, HubFile, HubRefs, HubResolution, HubSource } from './hub-values.ts';
 import { fetchTree } from './tree.ts';
@@ -36,6 +37,8 @@ export interface Hub {
   fetch(source: HubSource, blobs: BlobStore, signal: AbortSignal): Promise<BlobDescriptor>;
   /** The file's bytes from an offset to the end, unverified but for their number; broken connections are continued. */
   bytes(source: HubSource, options: BytesOptions): AsyncIterable<Uint8Array>;
+  /** Parts of the file, each checked against the tree's word; nothing is stored (`ranges.ts`). */
+  ranges(source: HubSource, options: RangeOptions): (range: ByteRange) => Promise<Uint8Array>;
 }
 
 export function openHub(options: HubOptions): Hub {
@@ -54,6 +57,7 @@ export function openHub(options: HubOptions): Hub {
     },
     fetch: (source, blobs, signal) => fetchFile(access, source, { blobs, signal }),
     bytes: (source, options) => resumedBytes(access, source, options),
+    ranges: (source, options) => openRanges(access, source, options),
   };
 }
 

@@ -132,13 +132,17 @@ function reading<F extends FormatId>(
   return facts === undefined ? undefined : ({ format, facts } as Reading);
 }
 
+/** What to make of a reader that threw; throwing again ends the whole reading. */
+export type Unread = (format: FormatId, thrown: unknown) => Promise<Reading | undefined>;
+
 /**
  * Every reading that the content admits, in the order of the table; none means that the format is unknown. With
- * `only`, the other formats are not looked for.
+ * `only`, the other formats are not looked for; without `unread`, the first failure to get bytes is thrown.
  */
 export async function readFormats(
   source: ByteSource,
   only?: readonly FormatId[],
+  unread: Unread = (_format, thrown) => Promise.reject(thrown),
 ): Promise<readonly Reading[]> {
   const head = await source.read(0, headBytes);
   const readings: Reading[] = [];
@@ -146,7 +150,7 @@ export async function readFormats(
   for (const format of formats) {
     if (only?.includes(format.id) === false || implied.has(format.id) || !(await format.detect(head, source)))
       continue;
-    const found = await format.read(source, readings);
+    const found = await format.read(source, readings).catch((thrown: unknown) => unread(format.id, thrown));
     if (found === undefined) continue;
     readings.push(found);
     for (const id of format.implies) implied.add(id);

@@ -153,15 +153,20 @@ export function renderScan(report: ScanReport): string {
   for (const file of report.files) {
     if (file.verdict === 'clean' && file.completeness === 'complete' && file.findings.length === 0) continue;
     lines.push(`${printable(file.path)}: ${file.verdict}, ${file.completeness} (${file.format})`);
-    for (const { ruleId, severity, message, location, remedy } of file.findings) {
-      lines.push(`  ${severity} ${ruleId}: ${printable(message)}${place(location)}`);
-      lines.push(`    hint: ${printable(remedy)}`);
-    }
+    lines.push(...renderFindings(file.findings));
     for (const reason of file.incompleteReasons) lines.push(`  inconclusive: ${printable(reason)}`);
   }
   const count = report.files.length;
   lines.push(`${count} ${count === 1 ? 'file' : 'files'}: ${report.verdict}, ${report.completeness}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** Two indented lines for each finding. */
+export function renderFindings(findings: readonly Finding[]): readonly string[] {
+  return findings.flatMap(({ ruleId, severity, message, location, remedy }) => [
+    `  ${severity} ${ruleId}: ${printable(message)}${place(location)}`,
+    `    hint: ${printable(remedy)}`,
+  ]);
 }
 
 function place({ member, offset, opcode, pointer }: Finding['location']): string {

@@ -28,6 +28,8 @@ export interface ScannableFile {
  */
 export interface Scanner extends AsyncDisposable {
   scanBlob(source: TaskSource, signal?: AbortSignal): Promise<Judgement>;
+  /** A blob that is elsewhere (`triage-blob.ts`); `requests`: how many the members of an archive may cost. */
+  triageBlob(source: TaskSource, requests: number, signal?: AbortSignal): Promise<Judgement>;
   scanArtifact(files: readonly ScannableFile[], signal?: AbortSignal): Promise<Judgement>;
   /** Starts the workers before the first file arrives. */
   warm(): void;
@@ -52,6 +54,9 @@ export function openScanner(options: ScannerOptions = {}): Scanner {
   return {
     async scanBlob(source, signal) {
       return judgementOf(await pool.run({ kind: 'blob' }, [source], signal), signal);
+    },
+    async triageBlob(source, requests, signal) {
+      return judgementOf(await pool.run({ kind: 'triage', requests }, [source], signal), signal);
     },
     async scanArtifact(files, signal) {
       const sources: TaskSource[] = [];

@@ -4,8 +4,15 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
-/** Bytes in memory, or a file on disk that is read when it is asked for. */
-export type HubContent = string | Uint8Array | { readonly file: string };
+/** A file in LFS that exists only as the ranges that are asked for; its SHA-256 is what it says. */
+export interface GeneratedContent {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly read: HubEntry['read'];
+}
+
+/** Bytes in memory, a file on disk that is read when it is asked for, or bytes made when they are asked for. */
+export type HubContent = string | Uint8Array | { readonly file: string } | GeneratedContent;
 
 /** A file as git and LFS hold it. */
 export interface HubEntry {
@@ -40,7 +47,13 @@ const lfsExtensions = new Set([
 ]);
 const lfsFromBytes = 1024 * 1024;
 
+function lfsEntry(path: string, { sizeBytes, sha256, read }: GeneratedContent): HubEntry {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256}\nsize ${sizeBytes}\n`;
+  return { path, sizeBytes, gitOid: gitOid('blob', Buffer.from(pointer)), lfs: { sha256, pointer }, read };
+}
+
 export async function entryOf(path: string, content: HubContent): Promise<HubEntry> {
+  if (typeof content === 'object' && 'sha256' in content) return lfsEntry(path, content);
   const onDisk = typeof content === 'object' && 'file' in content ? content.file : undefined;
   const bytes = onDisk === undefined ? Buffer.from(content as string | Uint8Array) : undefined;
   const sizeBytes = bytes?.length ?? (await stat(onDisk ?? '')).size;
@@ -49,8 +62,7 @@ export async function entryOf(path: string, content: HubContent): Promise<HubEnt
     createReadStream(onDisk ?? '', { start, end: Math.max(start, end - 1), highWaterMark: 1024 * 1024 });
   if (lfsExtensions.has(extname(path)) || sizeBytes > lfsFromBytes) {
     const sha256 = bytes === undefined ? await hashFile('sha256', onDisk ?? '') : hash('sha256', bytes);
-    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256}\nsize ${sizeBytes}\n`;
-    return { path, sizeBytes, gitOid: gitOid('blob', Buffer.from(pointer)), lfs: { sha256, pointer }, read };
+    return lfsEntry(path, { sizeBytes, sha256, read });
   }
   const whole = bytes ?? (await readWhole(onDisk ?? ''));
   return { path, sizeBytes, gitOid: gitOid('blob', whole), lfs: undefined, read };

@@ -1,6 +1,6 @@
 import type { ByteSource } from '#artifact/blob-store.ts';
 import { readPickle } from '#artifact/formats/pickle/read-pickle.ts';
-import { Fault, toFault } from '#lib/fault.ts';
+import { Fault } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
 import { checkZipMember, openZipMember, type ZipAnomaly, type ZipMember, type ZipReading } from '#lib/zip.ts';
 import type { PyTorchReading, TorchPickle, TorchProblem, TorchStorage } from './reading.ts';
@@ -64,7 +64,9 @@ async function openMember(draft: Draft, member: ZipMember): Promise<ByteSource |
     draft.budget.bytes -= cost;
     return opened;
   } catch (thrown) {
-    const { message } = toFault(thrown);
+    // Faults are about the content; whatever else is thrown says that the bytes could not be had.
+    if (!(thrown instanceof Fault)) throw thrown;
+    const { message } = thrown;
     draft.problems.push({
       kind: 'member-unreadable',
       member: member.name,
