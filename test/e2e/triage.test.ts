@@ -183,7 +183,7 @@ describe('a hub that lies', () => {
   test('other bytes in a file that comes whole are a lie', async () => {
     await hub.commit('org/other', {
       'config.json': '{"a":1}',
-      'model.safetensors': sparseSafetensors(1, 10),
+      'model.safetensors': sparseSafetensors(4, GB),
     });
     hub.lie('org/other', 'wrong-bytes', { path: 'config.json' });
     const said = await runWeighbridge(['scan', 'hf://org/other', `--upstream=${hub.url.href}`], {
