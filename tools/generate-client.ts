@@ -55,6 +55,13 @@ const nobody: Desk = {
     tokens: unreachable,
     revokeToken: unreachable,
   },
+  intakes: {
+    order: unreachable,
+    show: unreachable,
+    list: unreachable,
+    upload: unreachable,
+    complete: unreachable,
+  },
 };
 
 /** The OpenAPI document of the people's listener, made from the schemas of its routes. */

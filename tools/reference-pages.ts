@@ -27,6 +27,9 @@ const accepts: Readonly<Record<ConfigName, string>> = {
   'hold-wait': 'whole seconds, 1 to 60',
   'reference-ttl': 'whole seconds, 0 to 3600',
   'intake-concurrency': '1 to 64',
+  'intake-hosts': '`host` or `host:port`, several with commas',
+  'intake-credentials': 'a path; [sources.md](sources.md) has its form',
+  'intake-limit': '1 to 1048576',
   'interim-responses': '`on`, `off`',
   'log-level': '`fatal`, `error`, `warn`, `info`, `debug`',
 };
@@ -36,6 +39,7 @@ const cell = (text: string): string => text.replaceAll('|', String.raw`\|`);
 function fallbackOf(name: ConfigName): string {
   const { fallback } = configKeys[name];
   if (fallback === undefined) return '';
+  if (Array.isArray(fallback)) return '';
   if (fallback instanceof URL) return `\`${fallback.href}\``;
   if (typeof fallback === 'object' && 'port' in fallback) return `\`${fallback.host}:${fallback.port}\``;
   return `\`${String(fallback)}\``;

@@ -51,6 +51,9 @@ const samples: Readonly<Record<string, string>> = {
   'hold-wait': '60',
   'reference-ttl': '0',
   'intake-concurrency': '64',
+  'intake-hosts': 'mirror.example:8443,10.0.0.7',
+  'intake-credentials': 'credentials.yaml',
+  'intake-limit': '7',
   'interim-responses': 'off',
   'log-level': 'debug',
 };

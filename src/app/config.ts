@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
+import { parseAllowedHost } from '#lib/egress.ts';
+import type { AllowedHost } from '#lib/egress.ts';
 import { Fault, isErrno } from '#lib/fault.ts';
 import { Redacted } from '#lib/redacted.ts';
 import { nearest } from '#lib/nearest.ts';
@@ -99,6 +101,17 @@ export const configKeys = {
   ),
   'reference-ttl': key('seconds before a branch is asked for upstream again', 2, parseWhole(0, 3600)),
   'intake-concurrency': key('files fetched at the same time', 4, parseWhole(1, 64)),
+  'intake-hosts': key<readonly AllowedHost[]>(
+    'hosts inside your network that intakes may fetch from, also over http',
+    [],
+    parseAllowedHosts,
+  ),
+  'intake-credentials': key<string | undefined>(
+    'YAML file of credentials for sources, by host; mode 0600',
+    undefined,
+    (text) => text,
+  ),
+  'intake-limit': key('GiB that one intake may bring', 1024, parseWhole(1, 1_048_576)),
   'interim-responses': key(
     'send 100 Continue while a hub client waits; `off` behind a proxy that swallows it',
     'on' as const,
@@ -155,6 +168,10 @@ export function readConfiguration(sources: ConfigSources): Configuration {
     data: resolve(directory, configuration.data),
     blobs: configuration.blobs === undefined ? undefined : resolve(directory, configuration.blobs),
     policies: configuration.policies === undefined ? undefined : resolve(directory, configuration.policies),
+    'intake-credentials':
+      configuration['intake-credentials'] === undefined
+        ? undefined
+        : resolve(directory, configuration['intake-credentials']),
     delivery: configuration.delivery === undefined ? undefined : resolve(directory, configuration.delivery),
   };
 }
@@ -264,6 +281,16 @@ function parseHubUrl(text: string): URL {
     });
   }
   return url;
+}
+
+function parseAllowedHosts(text: string): readonly AllowedHost[] {
+  return text.split(',').map((part) => {
+    const host = parseAllowedHost(part.trim());
+    if (host !== undefined) return host;
+    throw new Fault('config.invalid', `\`${part.trim()}\` is not a host`, {
+      hint: 'write `host` or `host:port`, several with commas',
+    });
+  });
 }
 
 function parseAdminToken(text: string): Redacted<string> {

@@ -1,4 +1,6 @@
 import { openCatalog } from '#adapters/postgres/catalog.ts';
+import { openOrigins } from '#adapters/postgres/origins.ts';
+import type { Origins } from '#adapters/postgres/origins.ts';
 import { openDecisionStore } from '#adapters/postgres/decisions.ts';
 import type { DecisionStore } from '#policy/decision-store.ts';
 import { digestOfHex } from '#artifact/digest.ts';
@@ -16,6 +18,7 @@ import type { Stores } from './stores.ts';
 const hex = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const observedSchema = Type.Object({
   source: Type.Object({
+    uri: Type.String(),
     repositoryType: Type.Union([Type.Literal('models'), Type.Literal('datasets'), Type.Literal('spaces')]),
     repository: Type.String(),
     commit: Type.String({ pattern: '^[0-9a-f]{40}$' }),
@@ -51,14 +54,16 @@ export interface TableRebuild {
 
 /**
  * The tables that decisions read, from the log that `reindex` puts back: snapshots and references from `observed`
- * statements, decisions from their VSAs. A blob is linked in a namespace only where the log shows that its bytes had
- * arrived there: it lies in git itself and was fetched for the manifest, or it was scanned in that namespace.
+ * statements, names that intakes took from the scheme of `source.uri`, decisions from their VSAs. A blob is linked in a
+ * namespace only where the log shows that its bytes had arrived there: it lies in git itself and was fetched for the
+ * manifest, or it was scanned in that namespace.
  */
 export function openTableRebuild(stores: Stores): TableRebuild {
   const tables: Tables = {
     blobs: stores.blobs,
     catalog: openCatalog(stores.postgres.database),
     decisions: openDecisionStore(stores.postgres.database),
+    origins: openOrigins(stores.postgres.database),
   };
   const counts = { entries: 0, snapshots: 0, decisions: 0 };
   return {
@@ -77,6 +82,7 @@ interface Tables {
   readonly blobs: BlobStore;
   readonly catalog: Catalog;
   readonly decisions: DecisionStore;
+  readonly origins: Origins;
 }
 
 async function rebuildEntry(
@@ -128,7 +134,13 @@ async function rebuildSnapshot(
     namespace,
     files.filter((file) => !file.lfs),
   );
+  // What did not come from the hub was brought by an intake, and its name stays taken.
+  const taken = !source.uri.startsWith('hf://');
   for (const name of source.references) {
+    if (taken) {
+      await tables.origins.save(namespace, repository, { commit, reference: name, sourceUri: source.uri });
+      continue;
+    }
     await tables.catalog.saveReference({ namespace, repository, name, commit, checkedAtMs: 0 });
   }
 }

@@ -4,6 +4,8 @@ import { openCatalog } from '#adapters/postgres/catalog.ts';
 import { openDecisionStore } from '#adapters/postgres/decisions.ts';
 import { openJobs } from '#adapters/postgres/jobs.ts';
 import { headChannel, jobChannel, listen } from '#adapters/postgres/notifications.ts';
+import { openIntakes } from '#adapters/postgres/intakes.ts';
+import { openOrigins } from '#adapters/postgres/origins.ts';
 import { openPeople } from '#adapters/postgres/people.ts';
 import { openSettings } from '#adapters/postgres/settings.ts';
 import { findNewestEntry, findSystemEntries } from '#adapters/postgres/system-entries.ts';
@@ -42,6 +44,11 @@ import { openTrustRoot } from './trust.ts';
 import type { OpenTrust } from './trust.ts';
 import { openArrivals } from './intake/arrivals.ts';
 import type { Arrivals } from './intake/arrivals.ts';
+import { readCredentials } from './sources/credentials.ts';
+import { openOwnedNames } from './intake/owned-names.ts';
+import type { OwnedNames } from './intake/owned-names.ts';
+import { openSourcesOf } from './sources/open.ts';
+import type { Sources } from './sources/sources.ts';
 import { openReconsideration } from './decisions/reconsider.ts';
 import type { Reconsideration } from './decisions/reconsider.ts';
 import type { CompiledPolicySet } from '#policy/compile.ts';
@@ -59,6 +66,7 @@ export interface House extends Tables {
   readonly dossiers: Dossiers;
   readonly decisions: DecisionBook;
   readonly arrivals: Arrivals;
+  readonly sources: Sources;
   readonly head: HeadWatch;
   readonly metrics: Metrics;
   /** Resolves with the first Fault after which the process must not go on. */
@@ -106,10 +114,11 @@ export async function openHouse(
     await history.log.close();
     throw error;
   });
-  const { arrivals, policies, delivery, reconsideration, head, producers } = rooms;
+  const { arrivals, sources, policies, delivery, reconsideration, head, producers } = rooms;
   const listening = listen(database, [
     { channel: headChannel, hear: head.wake },
     { channel: jobChannel, hear: arrivals.wake },
+    { channel: jobChannel, hear: sources.wake },
   ]);
   return {
     configuration,
@@ -123,6 +132,7 @@ export async function openHouse(
     systemEntries: (predicateType) => findSystemEntries(database, predicateType),
     newestOf: (namespace, predicateType) => findNewestEntry(database, namespace, predicateType),
     close: async () => {
+      await sources.close();
       await arrivals.close();
       await policies.close();
       await delivery.close();
@@ -163,6 +173,8 @@ function openTables({ postgres: { database } }: Stores) {
     people: openPeople(database),
     decisionStore: openDecisionStore(database),
     jobs: openJobs(database),
+    intakes: openIntakes(database),
+    origins: openOrigins(database),
   };
 }
 
@@ -173,8 +185,10 @@ type Tables = ReturnType<typeof openTables>;
 async function openRooms(site: Site, history: History, tables: Tables) {
   const { stores, configuration, clock, metrics, failed } = site;
   const { log, trust } = history;
-  const { catalog, settings, decisionStore, jobs } = tables;
+  const { catalog, settings, decisionStore } = tables;
+  const credentials = readCredentials(configuration['intake-credentials']);
   const startSize = (await log.ledger.head()).size;
+  const owned = openOwnedNames({ origins: tables.origins, catalog, clock });
   const dossiers: Dossiers = openDossiers({
     catalog,
     ledger: log.ledger,
@@ -182,7 +196,8 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     tierOf: async ({ namespace, repository }) =>
       (await settings.tierOf(namespace, repository)) ?? configuration.tier,
     needsApproval: (snapshot) => delivery.needsApproval(snapshot),
-    references: (snapshot) => arrivals.references(snapshot),
+    references: (snapshot) => ways.arrivals.references(snapshot),
+    fromHub: async (snapshot) => !(await owned.isTaken(snapshot.namespace, snapshot.repository)),
   });
   const told = (entries: readonly LoggedEvidence[]): void => {
     const concerned = [...dossiers.forget(entries), ...saidByPeople(entries)];
@@ -207,7 +222,7 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     trust: () => trust.trust,
     clock,
     ledgerAge: () => head.ledgerAge(),
-    artifactOf: (listing) => arrivals.artifactOf(listing),
+    artifactOf: (listing) => ways.arrivals.artifactOf(listing),
     write: (namespace, statements) => writer.write(namespace, statements, stores.keys.decisions),
     verifierId: () => `urn:weighbridge:verifier:${configuration.origin}`,
     failed: failed('a decision could not be taken'),
@@ -220,13 +235,40 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     store: decisionStore,
     failed: failed('reconsidering failed'),
   });
+  const ways = openWaysIn(site, history, tables, {
+    owned,
+    writer,
+    dossiers,
+    delivery,
+    credentials,
+  });
+  const head = openHeadWatch(site, history, { startSize, told });
+  return { dossiers, writer, policies, delivery, decisions, reconsideration, ...ways, head };
+}
+
+/** How bytes get in: from the hub when they are asked for, from everywhere else when somebody orders it. */
+function openWaysIn(
+  site: Site,
+  { log }: History,
+  tables: Tables,
+  rooms: {
+    readonly owned: OwnedNames;
+    readonly writer: LedgerWriter;
+    readonly dossiers: Dossiers;
+    readonly delivery: OpenDelivery;
+    readonly credentials: ReturnType<typeof readCredentials>;
+  },
+) {
+  const { stores, configuration, clock, metrics, failed } = site;
+  const { owned, writer, dossiers, delivery, credentials } = rooms;
   const producers = openProducers();
   producers.warm();
   const arrivals: Arrivals = openArrivals({
     configuration,
     clock,
-    catalog,
-    jobs,
+    catalog: tables.catalog,
+    owned,
+    jobs: tables.jobs,
     stores,
     delivery,
     ledger: log.ledger,
@@ -238,8 +280,8 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     took: (seconds) => metrics.intakes.observe(seconds),
     failed: failed('an intake failed'),
   });
-  const head = openHeadWatch(site, history, { startSize, told });
-  return { dossiers, writer, policies, delivery, decisions, reconsideration, producers, arrivals, head };
+  const sources = openSourcesOf(site, tables, { owned, producers, arrivals, writer, credentials });
+  return { producers, arrivals, sources };
 }
 
 const human: readonly string[] = [predicateTypes.approval, predicateTypes.waiver, predicateTypes.revocation];

@@ -26,6 +26,8 @@ export interface HttpGet {
   readonly allowRedirect: (from: URL, to: URL) => boolean;
   /** Where names may not resolve to private addresses (a server-side request forgery); asked for every hop. */
   readonly publicOnly: (url: URL) => boolean;
+  /** Sent as a POST; such a request follows no redirect. */
+  readonly body?: Uint8Array;
 }
 
 /** A response whose body has not been read. Either read the body to its end or call `discard`. */
@@ -41,15 +43,20 @@ export interface HttpResponse {
 const maximumRedirects = 5;
 /** What a Fault says about the kind of failure, for whoever keeps count of an upstream's behaviour. */
 const redirectRefused = { kind: 'redirect-refused' };
-const agents = {
+const makeAgents = () => ({
   'http:': new HttpAgent({ keepAlive: true, maxSockets: 64 }),
   'https:': new HttpsAgent({ keepAlive: true, maxSockets: 64 }),
-};
+});
+/** Kept apart: a connection that was opened without looking at its address must not serve a request that looks. */
+const anyAgents = makeAgents();
+const publicAgents = makeAgents();
+/** What another origin may see of our request: nothing that proves who we are. */
+const harmlessHeaders = new Set(['accept', 'accept-encoding', 'if-match', 'if-range', 'range', 'user-agent']);
 
 class Stalled extends Error {}
 
 /**
- * GET with bounded redirects (RFC 9110 §15.4) and time-outs. `Authorization` goes to the first origin only. Response
+ * GET with bounded redirects (RFC 9110 §15.4) and time-outs. Credentials go to the first origin only. Response
  * headers are bounded by Node's parser (16 KiB); bodies are for the caller to bound. Fault `upstream.unavailable` for
  * what may work later, `upstream.lied` for a redirect that must not be followed.
  */
@@ -59,7 +66,8 @@ export async function httpGet(get: HttpGet): Promise<HttpResponse> {
     const message = await send(get, url);
     const status = message.statusCode ?? 0;
     const location = message.headers.location;
-    if (![301, 302, 303, 307, 308].includes(status) || location === undefined) return response(message, url);
+    const redirects = [301, 302, 303, 307, 308].includes(status) && location !== undefined;
+    if (!redirects || get.body !== undefined) return response(message, url);
     // The body of a redirect is nobody's: reading it to its end would let upstream hold us as long as it likes.
     message.destroy();
     const target = parseLocation(location, url);
@@ -95,13 +103,19 @@ function send(get: HttpGet, url: URL): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const sameOrigin = url.origin === get.url.origin;
   const headers = Object.fromEntries(
-    Object.entries(get.headers).filter(([name]) => sameOrigin || name.toLowerCase() !== 'authorization'),
+    Object.entries(get.headers).filter(([name]) => sameOrigin || harmlessHeaders.has(name.toLowerCase())),
   );
   const publicOnly = get.publicOnly(url);
   if (publicOnly && isIP(bareHost(url)) !== 0 && isPrivateAddress(bareHost(url))) {
     throw new Fault('upstream.lied', 'upstream redirects to a private address', { details: redirectRefused });
   }
-  const options = { headers, signal: get.signal, ...(publicOnly ? { lookup: publicLookup } : {}) };
+  const agents = publicOnly ? publicAgents : anyAgents;
+  const options = {
+    headers,
+    signal: get.signal,
+    ...(get.body === undefined ? {} : { method: 'POST' }),
+    ...(publicOnly ? { lookup: publicLookup } : {}),
+  };
   const request: ClientRequest =
     url.protocol === 'https:'
       ? httpsRequest(url, { ...options, agent: agents['https:'] })
@@ -116,7 +130,7 @@ function send(get: HttpGet, url: URL): Promise<IncomingMessage> {
     clearTimeout(timer);
     reject(unavailable(url, error));
   });
-  request.end();
+  request.end(get.body);
   return promise;
 }
 

@@ -116,6 +116,17 @@ export const limits = {
   reasonsPerRule: 20,
   evidencePerReason: 100,
   waiverDays: 90,
+  /** One answer of a source that is read into memory: an S3 listing page, an OCI manifest, a token, an LFS batch. */
+  sourceAnswerBytes: 16 * MiB,
+  /** URLs of one intake, layers of one OCI manifest, uploads of a namespace that wait for their files. */
+  sourceUrls: 1_000,
+  ociLayers: 10_000,
+  openUploads: 100,
+  /** Source text as callers write it. */
+  sourceTextBytes: 8 * KiB,
+  /** The most that git may hold in memory while it reads a pack, and how long one intake may take. */
+  gitMemoryBytes: 4096 * MiB,
+  sourceTimeMs: 12 * 3600 * 1000,
   /** A tar archive that is read into memory, such as an offline bundle. */
   tarBytes: 512 * MiB,
   tarEntries: 250_000,

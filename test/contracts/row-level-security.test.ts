@@ -21,6 +21,16 @@ const samples: Readonly<Record<string, (namespace: string, number: number) => Re
     envelope_digest: digest(4),
     decision: Buffer.from('{}'),
   }),
+  intake: (namespace) => ({
+    namespace,
+    intake_id: '00000000-0000-4000-8000-000000000001',
+    state: 'waiting',
+    source: 's',
+    repository_type: 'models',
+    repository: 'r',
+    reference: 'main',
+    environment: 'production',
+  }),
   job: (namespace) => ({ namespace, queue: 'q', job_key: 'k', payload: '{}', run_at_ms: 1, max_attempts: 1 }),
   log_entry: (namespace, number) => ({
     namespace,
@@ -32,6 +42,15 @@ const samples: Readonly<Record<string, (namespace: string, number: number) => Re
   }),
   log_subject: (namespace, number) => ({ namespace, subject: digest(6), log_index: number }),
   namespace: (namespace) => ({ namespace, default_environment: 'production' }),
+  origin: (namespace) => ({ namespace, repository_type: 'models', name_key: 'r', repository: 'R' }),
+  origin_commit: (namespace) => ({
+    namespace,
+    repository_type: 'models',
+    name_key: 'r',
+    commit_id: commit,
+    reference: 'main',
+    source_uri: 'u',
+  }),
   person: (namespace) => ({ namespace, person: 'p', claim: 'c', display_name: 'n' }),
   reference: (namespace) => ({
     namespace,
@@ -52,6 +71,13 @@ const samples: Readonly<Record<string, (namespace: string, number: number) => Re
     files: '[]',
   }),
   token: (namespace) => ({ namespace, token_digest: digest(8), name: 'n', role: 'client' }),
+  upload_file: (namespace) => ({
+    namespace,
+    intake_id: '00000000-0000-4000-8000-000000000001',
+    path: 'p',
+    digest: digest(9),
+    size_bytes: 1,
+  }),
 };
 
 interface Table {

@@ -111,6 +111,7 @@ export async function openDecisionHouse(): Promise<DecisionHouse> {
     tierOf: async () => 'medium',
     needsApproval: () => ports.needsApproval(),
     references: () => ['main'],
+    fromHub: async () => true,
   });
   const writer = openLedgerWriter(ledger, (entries) => dossiers.forget(entries));
   const kept: KeptDecision[] = [];

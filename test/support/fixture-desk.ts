@@ -399,6 +399,7 @@ export function openFixtureDesk(): {
       tokens: absent,
       revokeToken: absent,
     },
+    intakes: { order: absent, show: absent, list: absent, upload: absent, complete: absent },
   };
   return { desk, recorded, fail };
 }

@@ -298,6 +298,74 @@ export type RevokeTokenBody = {
   readonly id: string;
 };
 
+export type ListIntakesAnswer = {
+  readonly items: readonly ({
+    readonly id: string;
+    readonly state: "uploading" | "waiting" | "running" | "done" | "failed";
+    readonly source: string;
+    readonly repository: {
+      readonly type: "models" | "datasets" | "spaces";
+      readonly id: string;
+    };
+    readonly reference: string;
+    readonly environment: "development" | "staging" | "production";
+    readonly progress: {
+      readonly files: number;
+      readonly bytes: number;
+      readonly totalFiles: number | null;
+      readonly totalBytes: number | null;
+    };
+    readonly commit: string | null;
+    readonly artifact: string | null;
+    readonly fault: {
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string | null;
+    } | null;
+    readonly createdAt: string;
+    readonly finishedAt: string | null;
+  })[];
+};
+
+export type ListIntakesQuery = {
+  readonly limit?: string;
+};
+
+export type ShowIntakeAnswer = {
+  readonly id: string;
+  readonly state: "uploading" | "waiting" | "running" | "done" | "failed";
+  readonly source: string;
+  readonly repository: {
+    readonly type: "models" | "datasets" | "spaces";
+    readonly id: string;
+  };
+  readonly reference: string;
+  readonly environment: "development" | "staging" | "production";
+  readonly progress: {
+    readonly files: number;
+    readonly bytes: number;
+    readonly totalFiles: number | null;
+    readonly totalBytes: number | null;
+  };
+  readonly commit: string | null;
+  readonly artifact: string | null;
+  readonly fault: {
+    readonly code: string;
+    readonly message: string;
+    readonly hint: string | null;
+  } | null;
+  readonly createdAt: string;
+  readonly finishedAt: string | null;
+  readonly outcome: {
+    readonly verdict: "allow" | "warn" | "deny";
+    readonly explanation: string;
+    readonly scan: "clean" | "suspicious" | "malicious" | "unknown";
+    readonly completeness: "complete" | "inconclusive";
+    readonly findings: number;
+    readonly link: string;
+  } | null;
+};
+
 export type WhoamiAnswer = {
   readonly class: string;
   readonly namespace: string;
@@ -326,6 +394,8 @@ export interface Client {
   listTokens(query: ListTokensQuery, signal?: AbortSignal): Promise<Answered<ListTokensAnswer>>;
   createToken(body: CreateTokenBody, signal?: AbortSignal): Promise<Answered<CreateTokenAnswer>>;
   revokeToken(body: RevokeTokenBody, signal?: AbortSignal): Promise<Answered<RevokeTokenAnswer>>;
+  listIntakes(query: ListIntakesQuery, signal?: AbortSignal): Promise<Answered<ListIntakesAnswer>>;
+  showIntake(id: string, signal?: AbortSignal): Promise<Answered<ShowIntakeAnswer>>;
   whoami(signal?: AbortSignal): Promise<Answered<WhoamiAnswer>>;
   logHead(signal?: AbortSignal): Promise<Answered<LogHeadAnswer>>;
 }
@@ -393,6 +463,8 @@ export function openClient(token: string): Client {
     listTokens: (query, signal) => ask({ method: 'GET', path: `/wb/v1/tokens`, query, signal }),
     createToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens`, body, signal }),
     revokeToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens/revoke`, body, signal }),
+    listIntakes: (query, signal) => ask({ method: 'GET', path: `/wb/v1/intakes`, query, signal }),
+    showIntake: (id, signal) => ask({ method: 'GET', path: `/wb/v1/intakes/${encodeURIComponent(id)}`, signal }),
     whoami: (signal) => ask({ method: 'GET', path: `/wb/v1/whoami`, signal }),
     logHead: (signal) => ask({ method: 'GET', path: `/wb/v1/log/head`, signal }),
   };

@@ -4,6 +4,7 @@ import { decide, explain } from './decide.ts';
 import { digest } from './digest.ts';
 import { doctor } from './doctor.ts';
 import { approve, deny } from './human.ts';
+import { intake } from './intake.ts';
 import { log } from './log.ts';
 import { promote } from './promote.ts';
 import { reindex } from './reindex.ts';
@@ -14,6 +15,7 @@ import { serve } from './serve.ts';
 export const commands: readonly Command[] = [
   serve,
   scan,
+  intake,
   digest,
   decide,
   explain,

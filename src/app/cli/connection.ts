@@ -1,6 +1,8 @@
 import { request } from 'node:http';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { Fault, faults, isErrno } from '#lib/fault.ts';
 import type { FaultCode } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
@@ -42,15 +44,36 @@ export async function callServer(
   context: CommandContext,
   call: { readonly method: 'GET' | 'POST'; readonly path: string; readonly body?: unknown },
 ): Promise<Uint8Array> {
+  const data = runningServer(input, context);
+  return withShortPath(join(data, 'run'), 'weighbridge.sock', (socket) => exchange(socket, call, data));
+}
+
+/** The same for one body that is too large for memory, as a PUT. */
+export async function sendToServer(
+  input: CommandInput,
+  context: CommandContext,
+  call: {
+    readonly path: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly bytes: AsyncIterable<Uint8Array>;
+  },
+): Promise<Uint8Array> {
+  const data = runningServer(input, context);
+  return withShortPath(join(data, 'run'), 'weighbridge.sock', (socket) =>
+    exchange(socket, { method: 'PUT', path: call.path, headers: call.headers, stream: call.bytes }, data),
+  );
+}
+
+/** Data directory of the server that listens on its socket. Fault `server.unreachable`. */
+function runningServer(input: CommandInput, context: CommandContext): string {
   const flags = new Map([...input.flags].filter(([name]) => name === 'data'));
   const { data } = readConfiguration({
     flags,
     environment: context.environment,
     directory: context.directory,
   });
-  const folder = join(data, 'run');
   if (!existsSync(socketPath(data))) throw unreachable(data);
-  return withShortPath(folder, 'weighbridge.sock', (socket) => exchange(socket, call, data));
+  return data;
 }
 
 function unreachable(data: string): Fault {
@@ -61,7 +84,13 @@ function unreachable(data: string): Fault {
 
 function exchange(
   socketPath: string,
-  call: { readonly method: string; readonly path: string; readonly body?: unknown },
+  call: {
+    readonly method: string;
+    readonly path: string;
+    readonly body?: unknown;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly stream?: AsyncIterable<Uint8Array>;
+  },
   data: string,
 ): Promise<Uint8Array> {
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
@@ -71,7 +100,7 @@ function exchange(
         socketPath,
         method: call.method,
         path: call.path,
-        headers: body === undefined ? {} : { 'content-type': 'application/json' },
+        headers: call.headers ?? (body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       (incoming) => {
         const chunks: Buffer[] = [];
@@ -88,7 +117,9 @@ function exchange(
       const gone = isErrno(error) && (error.code === 'ECONNREFUSED' || error.code === 'ENOENT');
       reject(gone ? unreachable(data) : error);
     });
-    outgoing.end(body);
+    if (call.stream === undefined) outgoing.end(body);
+    // A server that refuses answers before the last byte; its answer says more than the pipe that broke.
+    else pipeline(Readable.from(call.stream), outgoing).catch(() => outgoing.destroy());
   });
 }
 

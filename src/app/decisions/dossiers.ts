@@ -35,6 +35,8 @@ export interface DossierPorts {
   /** Do the delivery rules ask for a person's approval? */
   readonly needsApproval: (snapshot: Snapshot) => boolean;
   readonly references: (snapshot: Snapshot) => readonly string[];
+  /** Did the snapshot come from the upstream hub, and not by an intake? */
+  readonly fromHub: (snapshot: Snapshot) => Promise<boolean>;
 }
 
 const keptDossiers = 500;
@@ -160,7 +162,7 @@ async function load(ports: DossierPorts, namespace: string, artifact: Digest): P
       present: present.has(file.digest),
     })),
     tier: await strictestTier(ports, snapshots),
-    references: snapshots.flatMap((snapshot) => referencesOf(snapshot, ports.references(snapshot))),
+    references: (await Promise.all(snapshots.map((snapshot) => referencesOf(ports, snapshot)))).flat(),
     // The same bytes in several repositories need what any of them needs.
     ...(snapshots.some(ports.needsApproval) ? { approvalRequired: true } : {}),
   };
@@ -185,8 +187,11 @@ async function load(ports: DossierPorts, namespace: string, artifact: Digest): P
   return { namespace, subject, evidence, rejected, head, snapshots };
 }
 
-function referencesOf(snapshot: Snapshot, names: readonly string[]): readonly string[] {
-  const base = `hf://${snapshot.repository.type}/${snapshot.repository.id}`;
+/** What an intake brought must not look like a repository of the hub: a rule may trust those by their name. */
+async function referencesOf(ports: DossierPorts, snapshot: Snapshot): Promise<readonly string[]> {
+  const scheme = (await ports.fromHub(snapshot)) ? 'hf' : 'intake';
+  const base = `${scheme}://${snapshot.repository.type}/${snapshot.repository.id}`;
+  const names = ports.references(snapshot);
   return [`${base}@${snapshot.commit}`, ...names.map((name) => `${base}@${name}`)];
 }
 

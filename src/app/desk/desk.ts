@@ -10,6 +10,7 @@ import type { House } from '../wire.ts';
 import { openAccessDesk } from './access.ts';
 import { examine } from './doctor.ts';
 import { exportDecision } from './export.ts';
+import { openIntakesDesk } from './intakes.ts';
 import { approveArtifact, denyArtifact } from './human.ts';
 import { listArtifacts, showArtifact } from './inventory.ts';
 
@@ -61,6 +62,7 @@ export function openDesk(house: House): Desk {
     exportBundle: (question) => exportDecision(house, question),
     doctor: () => examine(house),
     access: openAccessDesk(house),
+    intakes: openIntakesDesk(house),
   };
 }
 

@@ -9,6 +9,7 @@ import type { Intake, Listing } from '#gates/pull/ports.ts';
 import type { Clock } from '#lib/clock.ts';
 import type { ProducerTable } from '#producers/producers.ts';
 import type { Configuration } from '../config.ts';
+import type { OwnedNames } from './owned-names.ts';
 import { bring, takeSnapshot } from './arrive.ts';
 import type { ArrivalPorts } from './arrive.ts';
 import type { OpenDelivery } from '../delivery.ts';
@@ -19,6 +20,7 @@ import type { FlightProgress } from './flights.ts';
 import { encodeArrivalJob, openIntake } from './intake.ts';
 import { knownStatements } from './known.ts';
 import { openListings } from './listings.ts';
+import type { Listings } from './listings.ts';
 import type { Upstream } from './upstream.ts';
 import { intakeQueue, openWorker } from './worker.ts';
 import type { IntakeJobs } from './worker.ts';
@@ -38,6 +40,8 @@ export interface ArrivalsPorts {
   readonly jobs: IntakeJobs;
   readonly table: ProducerTable;
   readonly upstream: Upstream;
+  /** Names that are never asked for upstream. */
+  readonly owned: OwnedNames;
   readonly write: (namespace: string, statements: readonly Statement[]) => Promise<void>;
   /** The files that are present have changed; what was remembered about the artifact must be read anew. */
   readonly arrived: (namespace: string, artifact: Digest) => void;
@@ -61,14 +65,8 @@ export interface Arrivals {
 
 export function openArrivals(ports: ArrivalsPorts): Arrivals {
   const stop = new AbortController();
-  const { configuration, clock, catalog, jobs } = ports;
-  const listings = openListings({
-    upstream: ports.upstream,
-    catalog,
-    clock,
-    referenceTtlMs: configuration['reference-ttl'] * 1000,
-    signal: stop.signal,
-  });
+  const { clock, catalog, jobs } = ports;
+  const listings = ports.owned.over(openHubListings(ports, stop.signal));
   const references = (snapshot: Snapshot) =>
     listings.references(snapshot.namespace, snapshot.repository, snapshot.commit);
   const fills = openTransfers(ports, stop.signal);
@@ -77,7 +75,8 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
     clock,
     take: (listing) => takeSnapshot(work, listing, stop.signal),
     bring: async (snapshot, paths, fetched) => {
-      await bring(work, snapshot, { paths, signal: stop.signal, fetched });
+      const upstream = await ports.owned.upstreamOf(snapshot, ports.upstream);
+      await bring({ ...work, upstream }, snapshot, { paths, signal: stop.signal, fetched });
       ports.arrived(snapshot.namespace, snapshot.artifact);
     },
     took: ports.took,
@@ -96,7 +95,7 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
   });
   const worker = openWorker({ jobs, listings, flights, failed: ports.failed });
   return {
-    intake,
+    intake: ports.owned.before(intake),
     artifactOf: async (listing) =>
       (
         flights.snapshotOf(listing) ??
@@ -137,17 +136,20 @@ function workOf(ports: ArrivalsPorts, own: Pick<ArrivalPorts, 'fills' | 'referen
     known: (namespace) => knownStatements(ledger, clock, namespace),
     write: async (namespace, statements) =>
       ports.write(namespace, await unrepeated(ledger, clock, { namespace, statements })),
+    sourceUri: ports.owned.sourceUri,
     fetchWidth: ports.configuration['intake-concurrency'],
   };
 }
 
 function openTransfers(ports: ArrivalsPorts, signal: AbortSignal): Fills {
-  const { catalog, configuration, upstream } = ports;
+  const { catalog, configuration, owned, upstream } = ports;
   const { partials, blobs, leases } = ports.stores;
   return openFills({
     partials,
     blobs,
-    bytes: (source, options) => upstream.bytes(source, options),
+    bytes: async function* (source, options) {
+      yield* (await owned.upstreamOf(source, upstream)).bytes(source, options);
+    },
     acquire: (name) => leases.acquire(name),
     linked: (namespace, digest) => isLinked(catalog, namespace, digest),
     link: (namespace, blob) => catalog.link(namespace, [blob]),
@@ -159,4 +161,15 @@ function openTransfers(ports: ArrivalsPorts, signal: AbortSignal): Fills {
 
 async function isLinked(catalog: Catalog, namespace: string, digest: Digest): Promise<boolean> {
   return (await catalog.linked(namespace, [digest])).has(digest);
+}
+
+function openHubListings(ports: ArrivalsPorts, signal: AbortSignal): Listings {
+  const { configuration, catalog, clock, upstream } = ports;
+  return openListings({
+    upstream,
+    catalog,
+    clock,
+    referenceTtlMs: configuration['reference-ttl'] * 1000,
+    signal,
+  });
 }

@@ -28,6 +28,8 @@ export interface ArrivalPorts {
   /** Signs with the evidence key and appends. */
   readonly write: (namespace: string, statements: readonly Statement[]) => Promise<void>;
   readonly references: (snapshot: Snapshot) => readonly string[];
+  /** Where an intake brought the commit from; undefined for what comes from the hub. */
+  readonly sourceUri: (snapshot: Snapshot) => Promise<string | undefined>;
   readonly fetchWidth: number;
 }
 
@@ -169,7 +171,7 @@ async function inputOf(ports: ArrivalPorts, snapshot: Snapshot, signal: AbortSig
     artifact,
     files: snapshot.files.map((file) => ({ ...file, present: here.has(file.digest) })),
     source: {
-      uri: `hf://${repository.type}/${repository.id}@${commit}`,
+      uri: (await ports.sourceUri(snapshot)) ?? `hf://${repository.type}/${repository.id}@${commit}`,
       repositoryType: repository.type,
       repository: repository.id,
       commit,

@@ -22,7 +22,10 @@ export interface FillSource {
 export interface FillPorts {
   readonly partials: PartialStore;
   readonly blobs: Pick<BlobStore, 'open'>;
-  readonly bytes: Upstream['bytes'];
+  readonly bytes: (
+    source: FillSource,
+    options: Parameters<Upstream['bytes']>[1],
+  ) => AsyncIterable<Uint8Array>;
   /** Undefined where another process holds the lease; it ends with its process. */
   readonly acquire: (name: string) => Promise<{ release(): Promise<void> } | undefined>;
   readonly linked: (namespace: string, digest: Digest) => Promise<boolean>;

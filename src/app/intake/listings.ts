@@ -171,7 +171,8 @@ function keep(memory: Memory, listing: Listing): Listing {
   return listing;
 }
 
-function listingOfSnapshot(snapshot: Snapshot, card: RepositoryCard): Listing {
+/** A stored commit as clients see it. */
+export function listingOfSnapshot(snapshot: Snapshot, card: RepositoryCard = blankCard): Listing {
   const files: ListedFile[] = snapshot.files.map((file) => ({
     path: file.path,
     sizeBytes: file.sizeBytes,

@@ -6,6 +6,8 @@ import type { Decision, Question } from '#policy/decision.ts';
 import type { FastifyRequest } from 'fastify';
 import { accessRoutes } from './access.ts';
 import type { AccessDesk } from './access.ts';
+import { intakeRoutes } from './intakes.ts';
+import type { IntakesDesk } from './intakes.ts';
 import type { ArtifactDetail, ArtifactRow } from './schemas.ts';
 import {
   appendedSchema,
@@ -79,6 +81,7 @@ export interface Desk {
   exportBundle(question: Question): Promise<Uint8Array>;
   doctor(): Promise<{ readonly healthy: boolean; readonly checks: readonly DoctorCheck[] }>;
   readonly access: AccessDesk;
+  readonly intakes: IntakesDesk;
 }
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>;
@@ -93,6 +96,7 @@ export function peopleRoutes(app: TypedApp, desk: Desk, authenticate: Authentica
   humanRoutes(app, desk, authenticate);
   decisionRoutes(app, desk, authenticate);
   accessRoutes(app, desk.access, authenticate);
+  intakeRoutes(app, desk.intakes, authenticate);
 
   app.get(
     '/wb/v1/whoami',

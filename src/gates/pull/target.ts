@@ -149,7 +149,7 @@ function markerAt(segments: readonly string[], markers: ReadonlySet<string>): 1 
 const repositoryPattern = /^(?:\b[\w\-.]+\b\/)?\b[\w\-.]{1,96}\b$/;
 
 /** The hub's own rule for names: letters, digits, `-`, `_`, `.`; no `--` or `..`; no `.git` at the end. */
-function repositoryName(type: RepositoryType, segments: readonly string[]): RepositoryName {
+export function repositoryName(type: RepositoryType, segments: readonly string[]): RepositoryName {
   const id = segments.join('/');
   if (!repositoryPattern.test(id) || /--|\.\./.test(id) || id.endsWith('.git') || id.length > 193) {
     throw new Fault('request.invalid', `\`${id.slice(0, 100)}\` is not a repository name`, {
@@ -178,7 +178,7 @@ function takeRevision(segments: readonly string[]): {
 }
 
 /** As `git check-ref-format` rules, shortened: what could be read as anything but a name is refused. */
-function revisionName(text: string): string {
+export function revisionName(text: string): string {
   const broken = /[\s~^:?*[\\]|\.\.|\/\/|@\{|^[-/]|[/.]$|\.lock$/.test(text);
   if (broken || text.length > 255) {
     throw new Fault('request.invalid', `\`${text.slice(0, 100)}\` is not a revision`, {
