@@ -34,6 +34,7 @@ const refused = (run: () => unknown, ...words: readonly RegExp[]): void => {
 /** A value for each key that is not its default. */
 const samples: Readonly<Record<string, string>> = {
   data: 'data',
+  blobs: 'blobs',
   listen: '127.0.0.2:1080',
   'console-listen': '[::1]:1081',
   'public-url': 'https://hub.example',
