@@ -22,6 +22,8 @@ export interface ArrivingBytes {
   stopAt(offset: number): void;
   /** What was given out of this transfer so far is void; it starts again from nothing. */
   discard(name: string): void;
+  /** The arrival of this transfer is settled: its bytes are kept for those only who follow it. */
+  settled(name: string): void;
   names(): readonly string[];
   /** Followings that are open. */
   open(): number;
@@ -115,6 +117,7 @@ export function arrivingBytes(): ArrivingBytes {
       transfers.set(name, { ...thrown, fault: undefined, waiting: new Set() });
       notify(thrown.waiting);
     },
+    settled: (name) => void transfers.delete(name),
     names: () => [...transfers.keys()],
     open: () => opened,
   };

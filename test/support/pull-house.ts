@@ -200,6 +200,8 @@ function memoryIntake(
       return { kind: 'ready', artifact: digestOfNothing, digests: new Map([[path, digest]]) };
     } catch (error) {
       return { kind: 'failed', fault: toFault(error) };
+    } finally {
+      arriving.settled(nameOf(listing, path));
     }
   };
   return {

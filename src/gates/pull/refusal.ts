@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { toFault, type Fault, type FaultCode } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
@@ -26,8 +27,16 @@ export interface HubError {
   readonly body?: Readonly<Record<string, unknown>>;
 }
 
-/** Every "no" of the gate: code and message as headers (all that some clients read) and as JSON. Never cached. */
+/** Of the status line: all that wget says of an answer, and long enough for a rule and its reason. */
+const reasonPhraseBytes = 300;
+
+/**
+ * Every "no" of the gate: code and message as headers and in the status line (all that some clients show) and as JSON.
+ * Never cached.
+ */
 export function sendError(reply: FastifyReply, error: HubError): FastifyReply {
+  const phrase = `${STATUS_CODES[error.status] ?? ''} - ${headerText(error.message)}`;
+  reply.raw.statusMessage = phrase.slice(0, reasonPhraseBytes);
   return reply
     .code(error.status)
     .header('x-error-code', error.code)
