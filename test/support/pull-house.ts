@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { openHub } from '#adapters/hub/hub.ts';
+import { openHub, type Hub } from '#adapters/hub/hub.ts';
 import type { BlobStore } from '#artifact/blob-store.ts';
 import { digestOf } from '#artifact/digest.ts';
 import { pullGate } from '#gates/pull/gate.ts';
@@ -51,7 +51,11 @@ export interface PullHouse extends AsyncDisposable {
 const digestOfNothing = digestOf(new Uint8Array());
 
 /** The pull gate on a real socket in front of an upstream, with every port in memory. */
-export async function openPullHouse(upstream: URL, settings: Partial<PullSettings> = {}): Promise<PullHouse> {
+export async function openPullHouse(
+  upstream: URL,
+  settings: Partial<PullSettings> = {},
+  timeouts = { headerMs: 2_000, idleMs: 500 },
+): Promise<PullHouse> {
   const blobs = memoryBlobs();
   const verdicts: Verdicts = { denied: new Map(), warned: new Map(), withdrawn: new Set() };
   const [events, questions, tokens]: [PullEvent[], Question[], (string | undefined)[]] = [[], [], []];
@@ -63,7 +67,7 @@ export async function openPullHouse(upstream: URL, settings: Partial<PullSetting
     delivery: { mode: 'hold', everyClient: false },
   };
   const arriving = arrivingBytes();
-  const intake = memoryIntake(upstream, blobs, { state, arriving });
+  const intake = memoryIntake(openHub({ upstream, retryMs: 10, timeouts }), blobs, { state, arriving });
   const app: FastifyInstance = Fastify({ ...pullServerOptions, forceCloseConnections: true });
   pullGate(app, {
     intake,
@@ -179,11 +183,10 @@ interface IntakeState {
 }
 
 function memoryIntake(
-  upstream: URL,
+  hub: Hub,
   blobs: BlobStore,
   { state, arriving }: { readonly state: IntakeState; readonly arriving: ArrivingBytes },
 ): Intake {
-  const hub = openHub({ upstream, retryMs: 10, timeouts: { headerMs: 2_000, idleMs: 500 } });
   const listings = new Map<string, Listing>();
   const { work } = state;
   const forever = new AbortController().signal;
