@@ -99,7 +99,7 @@ Written by \`node tools/reference-pages.ts\` from \`src/app/cli/\`; do not edit 
 
 Answers go to standard output, everything else to standard error. \`--output json\` prints one JSON document, also for a
 failure (\`{"error":{"code",…}}\`, [faults](faults.md)). Nothing but plain text leaves when the output is not a terminal.
-\`scan\`, \`digest\` and \`decide --offline\` need no server; \`serve\` and \`reindex\` take the data directory for themselves; every
+\`scan\`, \`adopt\`, \`digest\` and \`decide --offline\` need no server; \`serve\` and \`reindex\` take the data directory for themselves; every
 other command talks to the running server through the socket in its data directory (\`--data\`, \`WEIGHBRIDGE_DATA\`). Whoever may
 enter that directory is administrator.
 

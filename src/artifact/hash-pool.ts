@@ -25,10 +25,15 @@ interface Lane {
 /**
  * Threads that hash, one per core up to eight: a second core doubles the rate of many large files and does nothing
  * for one. Starting takes 20 to 70 ms, so open it when some hundred MiB are to be hashed. Fault `worker.failed` for
- * what a dead thread was doing, `file.unreadable` for a read that failed.
+ * what a dead thread was doing, `file.unreadable` for a read that failed. `passed` hears four times a second how many
+ * bytes were hashed since, and of the rest when a file is done: for progress.
  */
-export function openHashPool(width = Math.min(8, availableParallelism())): HashPool {
-  const lanes = Array.from({ length: width }, startLane);
+export function openHashPool(
+  width = Math.min(8, availableParallelism()),
+  passed?: (bytes: number) => void,
+): HashPool {
+  const meter = passed === undefined ? undefined : startMeter(passed);
+  const lanes = Array.from({ length: width }, () => startLane(meter?.counter));
   let nextId = 0;
   return {
     width,
@@ -36,21 +41,48 @@ export function openHashPool(width = Math.min(8, availableParallelism())): HashP
       const lane = lanes.reduce((least, other) => (other.waiting.size < least.waiting.size ? other : least));
       const request: HashRequest = { id: (nextId += 1), descriptor };
       return new Promise((resolve, reject) => {
-        lane.waiting.set(request.id, { resolve, reject });
+        lane.waiting.set(request.id, {
+          resolve: (blob) => {
+            meter?.read();
+            resolve(blob);
+          },
+          reject,
+        });
         // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
         lane.worker.postMessage(request);
       });
     },
     async [Symbol.asyncDispose]() {
+      meter?.stop();
       await Promise.all(lanes.map((lane) => lane.worker.terminate()));
     },
   };
 }
 
-function startLane(): Lane {
+interface Meter {
+  /** Bytes that all threads have hashed. */
+  readonly counter: BigInt64Array;
+  read(): void;
+  stop(): void;
+}
+
+function startMeter(passed: (bytes: number) => void): Meter {
+  const counter = new BigInt64Array(new SharedArrayBuffer(8));
+  let told = 0n;
+  const read = (): void => {
+    const now = Atomics.load(counter, 0);
+    if (now > told) passed(Number(now - told));
+    told = now;
+  };
+  const timer = setInterval(read, 250);
+  timer.unref();
+  return { counter, read, stop: () => clearInterval(timer) };
+}
+
+function startLane(counter: BigInt64Array | undefined): Lane {
   // The worker lies beside this file, as source in development and compiled in the package.
   const url = new URL(`./hash-worker${extname(import.meta.filename)}`, import.meta.url);
-  const worker = new Worker(url);
+  const worker = new Worker(url, { workerData: counter });
   const waiting = new Map<number, Waiting>();
   const failAll = (cause: unknown): void => {
     for (const { reject } of waiting.values()) {

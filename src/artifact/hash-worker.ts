@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 
 /** One file to hash: a descriptor of this process, open for the whole time. */
 export interface HashRequest {
@@ -12,6 +12,7 @@ export type HashReply =
   | { readonly id: number; readonly hex: string; readonly sizeBytes: number }
   | { readonly id: number; readonly error: string };
 
+const counter: unknown = workerData;
 const buffer = Buffer.allocUnsafeSlow(256 * 1024);
 
 parentPort?.on('message', (request: HashRequest) => {
@@ -28,6 +29,7 @@ function reply({ id, descriptor }: HashRequest): HashReply {
       if (length === 0) return { id, hex: hash.digest('hex'), sizeBytes };
       hash.update(buffer.subarray(0, length));
       sizeBytes += length;
+      if (counter instanceof BigInt64Array) Atomics.add(counter, 0, BigInt(length));
     }
   } catch (error) {
     return { id, error: error instanceof Error ? error.message : String(error) };

@@ -17,6 +17,12 @@ export const limits = {
   /** A local tree: nesting (each level holds a descriptor open) and names in all, directories and ignored ones too. */
   treeDepth: 128,
   treeEntries: 200_000,
+  /** `adopt`: names below all roots (each is held in memory, about 500 bytes), one manifest of an Ollama store. */
+  adoptEntries: 1_000_000,
+  ollamaManifestBytes: 1 * MiB,
+  /** `adopt`: one line of its state file, and one report as a server takes it. */
+  adoptStateLineBytes: 8 * MiB,
+  adoptReportBytes: 32 * MiB,
   /** A manifest v1: 100 000 files with paths of about 400 bytes. */
   manifestBytes: 64 * MiB,
   /** Above this many small files a snapshot stays provisional (DESIGN §1a "Lazy snapshots"). */

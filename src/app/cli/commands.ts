@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { adopt } from './adopt.ts';
 import { namespace, token } from './access.ts';
 import { decide, explain } from './decide.ts';
 import { digest } from './digest.ts';
@@ -16,6 +17,7 @@ export const commands: readonly Command[] = [
   serve,
   scan,
   intake,
+  adopt,
   digest,
   decide,
   explain,
