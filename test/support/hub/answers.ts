@@ -154,13 +154,27 @@ function answerBody(
     ...(chunked ? {} : { 'content-length': String(length) }),
   });
   if (request.method === 'HEAD') return void response.end();
-  if (lie === undefined && end > start) return sendContent(entry.read({ start, end }), response);
+  if (lie === undefined && end > start) {
+    const { path } = entry;
+    return sendContent(entry.read({ start, end }), response, (bytes) =>
+      repository.sentBytes.set(path, (repository.sentBytes.get(path) ?? 0) + bytes),
+    );
+  }
   if (lie === undefined) return void response.end();
   void wholeBytes(entry, { start, end }).then((bytes) => sendLie(lie, bytes, response));
 }
 
-function sendContent(content: Readable | Uint8Array, response: ServerResponse): void {
-  if (content instanceof Uint8Array) return void response.end(content);
+function sendContent(
+  content: Readable | Uint8Array,
+  response: ServerResponse,
+  sent: (bytes: number) => void,
+): void {
+  if (content instanceof Uint8Array) {
+    sent(content.length);
+    return void response.end(content);
+  }
+  content.on('data', (chunk: Buffer) => sent(chunk.length));
+  response.on('close', () => content.destroy());
   content.on('error', () => response.destroy());
   content.pipe(response);
 }

@@ -19,6 +19,8 @@ export interface LoopbackHub extends AsyncDisposable {
   commitFolder(id: string, folder: string): Promise<string>;
   /** Plants a lie; the newest matching one wins. */
   lie(id: string, lie: Lie, options?: { readonly path?: string; readonly times?: number }): void;
+  /** Bytes of one file that left in bodies so far. */
+  sentBytes(id: string, path: string): number;
   honest(id: string): void;
   setPageSize(entries: number): void;
   setDelay(milliseconds: number): void;
@@ -76,6 +78,7 @@ export async function openLoopbackHub(options: LoopbackHubOptions = {}): Promise
     commit,
     commitFolder: async (id, folder) => commit(id, await readFolder(folder)),
     lie: (id, lie, planted = {}) => repositoryOf(state, id).lies.push({ lie, ...planted }),
+    sentBytes: (id, path) => repositoryOf(state, id).sentBytes.get(path) ?? 0,
     honest: (id) => void repositoryOf(state, id).lies.splice(0),
     setPageSize: (entries) => (state.pageSize = entries),
     setDelay: (milliseconds) => (state.delayMs = milliseconds),
@@ -91,7 +94,14 @@ function repositoryOf(state: HubState, name: string): HubRepository {
   const key = `${kind}/${id}`;
   const known = state.repositories.get(key);
   if (known !== undefined) return known;
-  const made: HubRepository = { kind, id, commits: new Map(), refs: new Map(), lies: [] };
+  const made: HubRepository = {
+    kind,
+    id,
+    commits: new Map(),
+    refs: new Map(),
+    lies: [],
+    sentBytes: new Map(),
+  };
   state.repositories.set(key, made);
   return made;
 }

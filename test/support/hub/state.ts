@@ -62,6 +62,8 @@ export interface HubRepository {
   readonly commits: Map<string, HubCommit>;
   readonly refs: Map<string, string>;
   readonly lies: Planted[];
+  /** Bytes of bodies that were handed to connections, by path. */
+  readonly sentBytes: Map<string, number>;
 }
 
 /** One request as it arrived, for assertions about what leaves the house. */
