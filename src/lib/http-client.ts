@@ -161,7 +161,10 @@ function unavailable(url: URL, cause: unknown): Fault {
   const why = isErrno(cause) ? `: ${cause.code}` : '';
   const words = cause instanceof Error ? cause.message : String(cause);
   return new Fault('upstream.unavailable', `upstream did not answer${why}`, {
-    details: { kind: cause instanceof Stalled ? 'stall' : 'unreachable' },
+    details: {
+      kind: cause instanceof Stalled ? 'stall' : 'unreachable',
+      ...(isErrno(cause) ? { errno: cause.code } : {}),
+    },
     cause: new Error(`\`${url.host}\`: ${words}`, { cause }),
   });
 }

@@ -43,6 +43,8 @@ export const limits = {
   headerMessageBytes: 2_000,
   /** One JSON answer of an upstream hub: a revision that lists 100 000 files. */
   hubAnswerBytes: 32 * MiB,
+  /** Requests that wait for their turn at one upstream host, in each lane. */
+  upstreamWaiting: 10_000,
   /** Paths of one `paths-info` request. */
   pathsPerRequest: 10_000,
   /** Request bodies of our own API. */

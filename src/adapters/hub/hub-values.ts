@@ -1,5 +1,6 @@
 import type { RepositoryName } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
+import type { Courtesy } from '#lib/courtesy.ts';
 import type { HttpTimeouts } from '#lib/http-client.ts';
 import type { Redacted } from '#lib/redacted.ts';
 
@@ -9,6 +10,7 @@ export interface HubAccess {
   readonly token: Redacted<string> | undefined;
   readonly timeouts: HttpTimeouts;
   readonly retryMs: number;
+  readonly courtesy: Courtesy;
   readonly allowRedirect: (from: URL, to: URL) => boolean;
   readonly publicOnly: (url: URL) => boolean;
 }

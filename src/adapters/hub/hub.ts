@@ -1,5 +1,8 @@
 import type { BlobDescriptor, BlobStore } from '#artifact/blob-store.ts';
 import type { RepositoryName } from '#artifact/catalog.ts';
+import type { BreakerSettings } from '#lib/breaker.ts';
+import { systemClock, type Clock } from '#lib/clock.ts';
+import { openCourtesy, type HostHealth } from '#lib/courtesy.ts';
 import { Fault } from '#lib/fault.ts';
 import type { HttpTimeouts } from '#lib/http-client.ts';
 import { isPrivateAddress } from '#lib/private-address.ts';
@@ -20,6 +23,11 @@ export interface HubOptions {
   readonly timeouts?: HttpTimeouts;
   /** First pause before a retry; doubles each time. A longer `Retry-After` up to 60 s wins. */
   readonly retryMs?: number;
+  /** Requests at once, at least 2; 16 where absent. */
+  readonly concurrency?: number;
+  readonly clock?: Clock;
+  /** When to stop asking a host that does not answer. */
+  readonly breaker?: BreakerSettings;
 }
 
 /**
@@ -39,6 +47,8 @@ export interface Hub {
   bytes(source: HubSource, options: BytesOptions): AsyncIterable<Uint8Array>;
   /** Parts of the file, each checked against the tree's word; nothing is stored (`ranges.ts`). */
   ranges(source: HubSource, options: RangeOptions): (range: ByteRange) => Promise<Uint8Array>;
+  /** The upstream first, then the hosts that it redirected to. */
+  health(): readonly HostHealth[];
 }
 
 export function openHub(options: HubOptions): Hub {
@@ -58,6 +68,7 @@ export function openHub(options: HubOptions): Hub {
     fetch: (source, blobs, signal) => fetchFile(access, source, { blobs, signal }),
     bytes: (source, options) => resumedBytes(access, source, options),
     ranges: (source, options) => openRanges(access, source, options),
+    health: () => access.courtesy.health(),
   };
 }
 
@@ -77,6 +88,11 @@ function accessOf(options: HubOptions): HubAccess {
     token: options.token,
     timeouts: options.timeouts ?? { headerMs: 30_000, idleMs: 30_000 },
     retryMs: options.retryMs ?? 500,
+    courtesy: openCourtesy({
+      clock: options.clock ?? systemClock,
+      concurrency: options.concurrency ?? 16,
+      breaker: options.breaker,
+    }),
     allowRedirect: (_from, to) => {
       if (to.origin === upstream.origin) return true;
       if (to.protocol === 'https:') return true;
