@@ -62,6 +62,7 @@ const nobody: Desk = {
     upload: unreachable,
     complete: unreachable,
   },
+  upstreams: { view: unreachable },
 };
 
 /** The OpenAPI document of the people's listener, made from the schemas of its routes. */

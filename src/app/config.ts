@@ -100,6 +100,22 @@ export const configKeys = {
     parseWhole(1, 60),
   ),
   'reference-ttl': key('seconds before a branch is asked for upstream again', 2, parseWhole(0, 3600)),
+  'absent-ttl': key(
+    'seconds before upstream is asked again for what it did not have or lied about',
+    60,
+    parseWhole(0, 3600),
+  ),
+  'upstream-concurrency': key('requests to the upstream at the same time', 16, parseWhole(2, 256)),
+  'upstream-timeout': key(
+    'seconds of silence of the upstream that end a request or a transfer',
+    30,
+    parseWhole(1, 600),
+  ),
+  'upstream-wait': key(
+    'seconds a client waits for metadata of the upstream before it is answered without',
+    8,
+    parseWhole(1, 60),
+  ),
   'intake-concurrency': key('files fetched at the same time', 4, parseWhole(1, 64)),
   'intake-hosts': key<readonly AllowedHost[]>(
     'hosts inside your network that intakes may fetch from, also over http',

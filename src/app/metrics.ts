@@ -8,6 +8,7 @@ export interface Metrics {
   readonly sentBytes: Counter;
   readonly decisions: Counter<'verdict' | 'action'>;
   readonly faults: Counter<'code'>;
+  readonly incidents: Counter<'kind'>;
   readonly intakes: Histogram;
   readonly logSize: Gauge;
   readonly policyFaults: Gauge;
@@ -47,6 +48,12 @@ export function makeMetrics(): Metrics {
       name: 'weighbridge_faults_total',
       help: 'failures by code of docs/reference/faults.md',
       labelNames: ['code'],
+      registers,
+    }),
+    incidents: new Counter({
+      name: 'weighbridge_upstream_incidents_total',
+      help: 'what the upstream did wrong, by kind of docs/reference/predicates.md; also what is not recorded again',
+      labelNames: ['kind'],
       registers,
     }),
     intakes: new Histogram({

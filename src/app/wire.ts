@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { openHub } from '#adapters/hub/hub.ts';
+import type { Hub } from '#adapters/hub/hub.ts';
 import { openCatalog } from '#adapters/postgres/catalog.ts';
 import { openDecisionStore } from '#adapters/postgres/decisions.ts';
 import { openJobs } from '#adapters/postgres/jobs.ts';
@@ -8,7 +9,7 @@ import { openIntakes } from '#adapters/postgres/intakes.ts';
 import { openOrigins } from '#adapters/postgres/origins.ts';
 import { openPeople } from '#adapters/postgres/people.ts';
 import { openSettings } from '#adapters/postgres/settings.ts';
-import { findNewestEntry, findSystemEntries } from '#adapters/postgres/system-entries.ts';
+import { findNewestEntries, findNewestEntry, findSystemEntries } from '#adapters/postgres/system-entries.ts';
 import { openTokens } from '#adapters/postgres/tokens.ts';
 import { digestOfHex } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
@@ -67,6 +68,7 @@ export interface House extends Tables {
   readonly decisions: DecisionBook;
   readonly arrivals: Arrivals;
   readonly sources: Sources;
+  readonly upstream: Hub;
   readonly head: HeadWatch;
   readonly metrics: Metrics;
   /** Resolves with the first Fault after which the process must not go on. */
@@ -75,6 +77,8 @@ export interface House extends Tables {
   systemEntries(predicateType: string): Promise<readonly LoggedEvidence[]>;
   /** Envelope digest of the newest entry of a predicate in a namespace. */
   newestOf(namespace: string, predicateType: string): Promise<Digest | undefined>;
+  /** Entries of one predicate in a namespace, newest first. */
+  newestEntries(namespace: string, predicateType: string, limit: number): Promise<readonly LoggedEvidence[]>;
   close(): Promise<void>;
 }
 
@@ -131,6 +135,8 @@ export async function openHouse(
     fatal: fatal.promise,
     systemEntries: (predicateType) => findSystemEntries(database, predicateType),
     newestOf: (namespace, predicateType) => findNewestEntry(database, namespace, predicateType),
+    newestEntries: (namespace, predicateType, limit) =>
+      findNewestEntries(database, namespace, { predicateType, limit }),
     close: async () => {
       await sources.close();
       await arrivals.close();
@@ -263,6 +269,7 @@ function openWaysIn(
   const { owned, writer, dossiers, delivery, credentials } = rooms;
   const producers = openProducers();
   producers.warm();
+  const upstream = openUpstream(configuration, clock);
   const arrivals: Arrivals = openArrivals({
     configuration,
     clock,
@@ -273,7 +280,8 @@ function openWaysIn(
     delivery,
     ledger: log.ledger,
     table: producers,
-    upstream: openHub({ upstream: configuration.upstream, token: configuration['upstream-token'] }),
+    upstream,
+    incident: (kind) => metrics.incidents.inc({ kind }),
     write: async (namespace, statements) =>
       void (await writer.write(namespace, statements, stores.keys.evidence)),
     arrived: (namespace, artifact) => dossiers.forgetArtifact(namespace, artifact),
@@ -281,7 +289,18 @@ function openWaysIn(
     failed: failed('an intake failed'),
   });
   const sources = openSourcesOf(site, tables, { owned, producers, arrivals, writer, credentials });
-  return { producers, arrivals, sources };
+  return { producers, arrivals, upstream, sources };
+}
+
+function openUpstream(configuration: Configuration, clock: Clock): Hub {
+  const timeoutMs = configuration['upstream-timeout'] * 1000;
+  return openHub({
+    upstream: configuration.upstream,
+    token: configuration['upstream-token'],
+    concurrency: configuration['upstream-concurrency'],
+    timeouts: { headerMs: timeoutMs, idleMs: timeoutMs },
+    clock,
+  });
 }
 
 const human: readonly string[] = [predicateTypes.approval, predicateTypes.waiver, predicateTypes.revocation];

@@ -42,21 +42,24 @@ interface Rules {
 }
 
 export function newHost(clock: Clock, breaker: BreakerSettings): HostState {
-  const lane = (): LaneState => ({
+  return {
+    breaker: openBreaker(clock, breaker),
+    lanes: { metadata: newLane(), body: newLane() },
+    requests: 0,
+    failures: 0,
+    lastSuccessMs: undefined,
+    lastFailure: undefined,
+  };
+}
+
+function newLane(): LaneState {
+  return {
     waiting: [],
     active: 0,
     pausedUntilMs: 0,
     remaining: undefined,
     resetsAtMs: undefined,
     timer: undefined,
-  });
-  return {
-    breaker: openBreaker(clock, breaker),
-    lanes: { metadata: lane(), body: lane() },
-    requests: 0,
-    failures: 0,
-    lastSuccessMs: undefined,
-    lastFailure: undefined,
   };
 }
 

@@ -45,6 +45,8 @@ export const limits = {
   hubAnswerBytes: 32 * MiB,
   /** Requests that wait for their turn at one upstream host, in each lane. */
   upstreamWaiting: 10_000,
+  /** Incidents of the upstream that are recorded in an hour; what is above is counted only. */
+  incidentsPerHour: 200,
   /** Paths of one `paths-info` request. */
   pathsPerRequest: 10_000,
   /** Request bodies of our own API. */

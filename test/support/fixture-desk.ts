@@ -392,6 +392,7 @@ export function openFixtureDesk(): {
     }),
     exportBundle: absent,
     doctor: absent,
+    upstreams: { view: async () => ({ upstreams: [], incidents: [] }) },
     access: {
       namespaces: absent,
       setNamespace: absent,

@@ -33,11 +33,15 @@ export interface TestServer {
   kill(): Promise<void>;
 }
 
+/** Nothing is remembered: what a test changes upstream is seen by its next request. */
+const defaultFlags = ['--reference-ttl=0', '--absent-ttl=0'];
+
 export const testToken = 'hf_administratorTokenOfTheTestSuite0001';
 
 /** Starts the server on ports of the system's choice and waits until it serves. Throws with its output where it ends before. */
 export async function startTestServer(options: ServerOptions): Promise<TestServer> {
   const data = options.data ?? (await mkdtemp(join(tmpdir(), 'weighbridge-')));
+  const given = new Set(options.flags?.map((flag) => flag.split('=', 1)[0] ?? ''));
   const child = spawn(
     process.execPath,
     [
@@ -48,7 +52,7 @@ export async function startTestServer(options: ServerOptions): Promise<TestServe
       '--console-listen=127.0.0.1:0',
       `--upstream=${options.upstream.href}`,
       '--log-level=info',
-      '--reference-ttl=0',
+      ...defaultFlags.filter((flag) => !given.has(flag.split('=', 1)[0] ?? '')),
       ...(options.flags ?? []),
     ],
     {

@@ -366,6 +366,38 @@ export type ShowIntakeAnswer = {
   } | null;
 };
 
+export type ShowUpstreamsAnswer = {
+  readonly upstreams: readonly ({
+    readonly kind: "hub";
+    readonly host: string;
+    readonly role: "upstream" | "redirect";
+    readonly state: "well" | "limited" | "away";
+    readonly requests: number;
+    readonly failures: number;
+    readonly lastSuccessAt: string | null;
+    readonly lastFailure: {
+      readonly at: string;
+      readonly message: string;
+    } | null;
+    readonly active: number;
+    readonly waiting: number;
+    readonly rateLimit: {
+      readonly remaining: number;
+      readonly resetsAt: string | null;
+    } | null;
+    readonly incidents24h: number;
+  })[];
+  readonly incidents: readonly ({
+    readonly at: string;
+    readonly upstream: string;
+    readonly kind: string;
+    readonly source: string;
+    readonly path: string | null;
+    readonly message: string;
+    readonly logIndex: number;
+  })[];
+};
+
 export type WhoamiAnswer = {
   readonly class: string;
   readonly namespace: string;
@@ -396,6 +428,7 @@ export interface Client {
   revokeToken(body: RevokeTokenBody, signal?: AbortSignal): Promise<Answered<RevokeTokenAnswer>>;
   listIntakes(query: ListIntakesQuery, signal?: AbortSignal): Promise<Answered<ListIntakesAnswer>>;
   showIntake(id: string, signal?: AbortSignal): Promise<Answered<ShowIntakeAnswer>>;
+  showUpstreams(signal?: AbortSignal): Promise<Answered<ShowUpstreamsAnswer>>;
   whoami(signal?: AbortSignal): Promise<Answered<WhoamiAnswer>>;
   logHead(signal?: AbortSignal): Promise<Answered<LogHeadAnswer>>;
 }
@@ -465,6 +498,7 @@ export function openClient(token: string): Client {
     revokeToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens/revoke`, body, signal }),
     listIntakes: (query, signal) => ask({ method: 'GET', path: `/wb/v1/intakes`, query, signal }),
     showIntake: (id, signal) => ask({ method: 'GET', path: `/wb/v1/intakes/${encodeURIComponent(id)}`, signal }),
+    showUpstreams: (signal) => ask({ method: 'GET', path: `/wb/v1/upstreams`, signal }),
     whoami: (signal) => ask({ method: 'GET', path: `/wb/v1/whoami`, signal }),
     logHead: (signal) => ask({ method: 'GET', path: `/wb/v1/log/head`, signal }),
   };

@@ -37,3 +37,20 @@ export async function findNewestEntry(
   );
   return row === undefined ? undefined : digestColumn(row, 'envelope_digest');
 }
+
+/** The newest entries of a predicate in a namespace, newest first. Fault `ledger.unavailable`. */
+export async function findNewestEntries(
+  database: Database,
+  namespace: string,
+  { predicateType, limit }: { readonly predicateType: string; readonly limit: number },
+): Promise<readonly LoggedEvidence[]> {
+  const rows = await asLedger(
+    database.askAsLog({
+      name: 'ledger-newest-entries',
+      text: `SELECT ${evidenceColumns} FROM weighbridge.log_entry WHERE namespace = $1 AND predicate_type = $2
+        ORDER BY log_index DESC LIMIT $3`,
+      values: [namespace, predicateType, limit],
+    }),
+  );
+  return rows.map(parseEvidenceRow);
+}

@@ -13,6 +13,7 @@ import { exportDecision } from './export.ts';
 import { openIntakesDesk } from './intakes.ts';
 import { approveArtifact, denyArtifact } from './human.ts';
 import { listArtifacts, showArtifact } from './inventory.ts';
+import { openUpstreamDesk } from './upstreams.ts';
 
 /** The house as people see it. */
 export function openDesk(house: House): Desk {
@@ -63,6 +64,7 @@ export function openDesk(house: House): Desk {
     doctor: () => examine(house),
     access: openAccessDesk(house),
     intakes: openIntakesDesk(house),
+    upstreams: openUpstreamDesk(house),
   };
 }
 

@@ -4,9 +4,11 @@ import type { Catalog, Snapshot } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { PartialStore } from '#artifact/partial-store.ts';
 import type { Ledger } from '#evidence/ledger.ts';
+import type { IncidentKind } from '#evidence/predicates.ts';
 import type { Statement } from '#evidence/statement.ts';
 import type { Intake, Listing } from '#gates/pull/ports.ts';
 import type { Clock } from '#lib/clock.ts';
+import type { Fault } from '#lib/fault.ts';
 import type { ProducerTable } from '#producers/producers.ts';
 import type { Configuration } from '../config.ts';
 import type { OwnedNames } from './owned-names.ts';
@@ -17,6 +19,8 @@ import { openFills } from './fills.ts';
 import type { FillProgress, Fills } from './fills.ts';
 import { openFlights } from './flights.ts';
 import type { FlightProgress } from './flights.ts';
+import { openIncidents } from './incidents.ts';
+import type { Incidents, IncidentSource } from './incidents.ts';
 import { encodeArrivalJob, openIntake } from './intake.ts';
 import { knownStatements } from './known.ts';
 import { openListings } from './listings.ts';
@@ -47,6 +51,8 @@ export interface ArrivalsPorts {
   readonly arrived: (namespace: string, artifact: Digest) => void;
   readonly took: (seconds: number) => void;
   readonly failed: (error: unknown) => void;
+  /** Is told of everything that the upstream did wrong. */
+  readonly incident: (kind: IncidentKind) => void;
 }
 
 /** Everything about getting artifacts in: the gate's port, and what the rest of the house asks about it. */
@@ -65,8 +71,9 @@ export interface Arrivals {
 
 export function openArrivals(ports: ArrivalsPorts): Arrivals {
   const stop = new AbortController();
-  const { clock, catalog, jobs } = ports;
-  const listings = ports.owned.over(openHubListings(ports, stop.signal));
+  const { configuration, clock, catalog, jobs } = ports;
+  const { incidents, note } = openRecord(ports, stop.signal);
+  const listings = ports.owned.over(openHubListings(ports, note, stop.signal));
   const references = (snapshot: Snapshot) =>
     listings.references(snapshot.namespace, snapshot.repository, snapshot.commit);
   const fills = openTransfers(ports, stop.signal);
@@ -80,6 +87,7 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
       ports.arrived(snapshot.namespace, snapshot.artifact);
     },
     took: ports.took,
+    failed: (listing, path, fault) => note(sourceOf(listing, path, fault), fault),
   });
   const intake = openIntake({
     listings,
@@ -92,6 +100,7 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
     remember: (key, job) =>
       jobs.enqueue([{ namespace: job.namespace, queue: intakeQueue, key, payload: encodeArrivalJob(job) }]),
     signal: stop.signal,
+    upstreamWaitMs: configuration['upstream-wait'] * 1000,
   });
   const worker = openWorker({ jobs, listings, flights, failed: ports.failed });
   return {
@@ -116,6 +125,7 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
       stop.abort();
       await worker.close();
       await fills.settled();
+      await incidents.close();
     },
   };
 }
@@ -163,13 +173,44 @@ async function isLinked(catalog: Catalog, namespace: string, digest: Digest): Pr
   return (await catalog.linked(namespace, [digest])).has(digest);
 }
 
-function openHubListings(ports: ArrivalsPorts, signal: AbortSignal): Listings {
+function openHubListings(ports: ArrivalsPorts, note: Incidents['note'], signal: AbortSignal): Listings {
   const { configuration, catalog, clock, upstream } = ports;
   return openListings({
     upstream,
     catalog,
     clock,
     referenceTtlMs: configuration['reference-ttl'] * 1000,
+    absentTtlMs: configuration['absent-ttl'] * 1000,
+    failed: (place, fault) => note({ ...place, path: undefined, declared: undefined }, fault),
     signal,
   });
+}
+
+/** The record of what the upstream does wrong. */
+function openRecord(ports: ArrivalsPorts, stop: AbortSignal) {
+  const incidents = openIncidents({
+    ledger: ports.ledger,
+    clock: ports.clock,
+    upstream: ports.configuration.upstream.host,
+    write: ports.write,
+    counted: ports.incident,
+    failed: ports.failed,
+  });
+  const note: Incidents['note'] = (source, fault) => {
+    // What breaks because we stop is not the upstream's doing.
+    if (!stop.aborted) incidents.note(source, fault);
+  };
+  return { incidents, note };
+}
+
+/** Which file of the listing a failure is about: the one that the Fault names, else the one that was asked for. */
+function sourceOf(
+  { namespace, repository, commit, files }: Listing,
+  path: string,
+  fault: Fault,
+): IncidentSource {
+  const named = fault.details['path'];
+  const about = typeof named === 'string' ? named : path;
+  const declared = files.find((file) => file.path === about)?.lfsDigest;
+  return { namespace, repository, commit, path: about === '' ? undefined : about, declared };
 }

@@ -5,7 +5,7 @@ import type { Snapshot } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { roleOf } from '#artifact/roles.ts';
 import type { Arrival, Listing } from '#gates/pull/ports.ts';
-import { listingName } from './listings.ts';
+import { listingName } from './remembered.ts';
 
 /** How long a failed arrival is answered from memory before it is tried again. */
 const failureKeptMs = 5_000;
@@ -70,6 +70,8 @@ export interface FlightPorts {
   /** Bytes of and evidence about these paths and everything that steers loading. */
   readonly bring: (snapshot: Snapshot, paths: readonly string[], fetched: () => void) => Promise<void>;
   readonly took: (seconds: number) => void;
+  /** Is told of every failure; `path` is empty where it is the commit's as a whole. */
+  readonly failed?: (listing: Listing, path: string, fault: Fault) => void;
 }
 
 function nameOf(listing: Listing): string {
@@ -163,7 +165,9 @@ async function runRound(ports: FlightPorts, listing: Listing, flight: Flight): P
   flight.wanted = new Set();
   [flight.phase, flight.roundStartedAtMs, flight.bringing] = ['listing', begunMs, paths];
   const fail = (path: string, error: unknown): void => {
-    flight.failures.set(path, { fault: toFault(error), atMs: ports.clock.now() });
+    const fault = toFault(error);
+    flight.failures.set(path, { fault, atMs: ports.clock.now() });
+    ports.failed?.(listing, path, fault);
   };
   const settle = (settled: readonly string[]): void => {
     for (const path of [noPath, ...settled]) {

@@ -9,6 +9,7 @@ import type { Flights } from './flights.ts';
 import { follow } from './follow.ts';
 import type { FollowPorts } from './follow.ts';
 import type { Listings } from './listings.ts';
+import { answerWithin, resolvePatiently } from './patience.ts';
 import type { Upstream } from './upstream.ts';
 
 /** What is written down so that an arrival goes on after the process was killed. */
@@ -27,6 +28,8 @@ export interface IntakePorts extends FollowPorts {
   /** Durable and idempotent per key. */
   readonly remember: (key: string, job: ArrivalJob) => Promise<void>;
   readonly signal: AbortSignal;
+  /** How long a caller waits for metadata of the upstream. */
+  readonly upstreamWaitMs: number;
 }
 
 const listedRepositories = 1_000;
@@ -34,7 +37,7 @@ const listedRepositories = 1_000;
 /** The pull gate's way in. The work belongs to the commit: it goes on when the caller leaves. */
 export function openIntake(ports: IntakePorts): Intake {
   const intake: Intake = {
-    resolve: (namespace, repository, revision) => ports.listings.resolve(namespace, repository, revision),
+    resolve: resolvePatiently(ports.listings, ports.upstreamWaitMs),
     want: async (listing, paths, wait) => {
       const known = ports.flights.look(listing, paths);
       if (known?.kind === 'ready' || known?.kind === 'failed') return known;
@@ -51,7 +54,8 @@ export function openIntake(ports: IntakePorts): Intake {
       return Promise.race([joined, later(ports, listing, paths, wait)]);
     },
     follow: (listing, path, wait) => follow(ports, intake, { listing, path, wait }),
-    refs: (_namespace, repository) => ports.upstream.refs(repository, ports.signal),
+    refs: (_namespace, repository) =>
+      answerWithin(ports.upstream.refs(repository, ports.signal), ports.upstreamWaitMs),
     list: async (namespace, query) => {
       // The database holds no text with a NUL, so nothing can match; asking it would be an error.
       if (query.search?.includes('\0') === true) return { repositories: [], next: undefined };

@@ -22,19 +22,27 @@ const card = {
 
 function house(snapshots: readonly Snapshot[] = []) {
   const clock = { ms: 1_000_000, now: () => clock.ms };
-  const upstream = { main: one, answer: undefined as Fault | 'absent' | undefined, resolved: 0, trees: 0 };
+  const upstream = {
+    main: one,
+    answer: undefined as Fault | 'absent' | 'no-repository' | undefined,
+    treePath: 'a',
+    resolved: 0,
+    trees: 0,
+  };
+  const told: string[] = [];
   const references: Reference[] = [];
   const port: Pick<Upstream, 'resolve' | 'tree'> = {
     resolve: async (_repository, revision) => {
       upstream.resolved += 1;
       if (upstream.answer instanceof Fault) throw upstream.answer;
       if (upstream.answer === 'absent') return { kind: 'absent', what: 'revision' };
+      if (upstream.answer === 'no-repository') return { kind: 'absent', what: 'repository' };
       const commit = revision === 'main' || revision === 'lie' ? upstream.main : revision;
       return { kind: 'found', commit: revision === two && upstream.main === one ? one : commit, card };
     },
     tree: async () => {
       upstream.trees += 1;
-      return [{ path: 'a', sizeBytes: 1, gitOid: '0'.repeat(40), lfsDigest: undefined }];
+      return [{ path: upstream.treePath, sizeBytes: 1, gitOid: '0'.repeat(40), lfsDigest: undefined }];
     },
   };
   const listings = openListings({
@@ -47,13 +55,15 @@ function house(snapshots: readonly Snapshot[] = []) {
     },
     clock,
     referenceTtlMs: 2_000,
+    absentTtlMs: 60_000,
+    failed: ({ namespace, commit }, fault) => told.push(`${namespace} ${commit ?? '?'} ${fault.code}`),
     signal: new AbortController().signal,
   });
   const commitOf = async (revision: string, namespace = 'default') => {
     const answer = await listings.resolve(namespace, repository, revision);
     return answer.kind === 'found' ? answer.listing.commit : answer.kind;
   };
-  return { clock, upstream, references, listings, commitOf };
+  return { clock, upstream, references, listings, commitOf, told };
 }
 
 const code = (wanted: string) => (error: unknown) => error instanceof Fault && error.code === wanted;
@@ -88,10 +98,11 @@ test('only while upstream is unavailable does a branch mean what it meant last',
   upstream.answer = new Fault('upstream.lied', 'nonsense');
   await assert.rejects(commitOf('main'), code('upstream.lied'));
   upstream.answer = 'absent';
+  clock.ms += 60_000;
   assert.equal(await commitOf('main'), 'absent');
 });
 
-test('a failure is not remembered', async () => {
+test('being away is not remembered', async () => {
   const { upstream, commitOf } = house();
   upstream.answer = new Fault('upstream.unavailable', 'away');
   await assert.rejects(commitOf('main'));
@@ -129,4 +140,106 @@ test('references name the branches that led to a commit, in this namespace', asy
   upstream.main = two;
   await commitOf('main');
   assert.deepEqual(listings.references('default', repository, one), ['lie']);
+});
+
+test('an absence and a lie are answered for a while without asking, each for its own name', async () => {
+  const { clock, upstream, commitOf, told } = house();
+  upstream.answer = 'absent';
+  for (const revision of ['v1', 'v1', 'v2']) assert.equal(await commitOf(revision), 'absent');
+  assert.equal(upstream.resolved, 2);
+  upstream.answer = new Fault('upstream.lied', 'nonsense');
+  for (let asked = 0; asked < 3; asked += 1) await assert.rejects(commitOf('v3'), code('upstream.lied'));
+  assert.equal(upstream.resolved, 3);
+  assert.deepEqual(told, ['default ? upstream.lied']);
+  upstream.answer = undefined;
+  assert.equal(await commitOf('main'), one);
+  clock.ms += 59_999;
+  assert.equal(await commitOf('v1'), 'absent');
+  clock.ms += 1;
+  assert.equal(await commitOf('lie'), one);
+  upstream.answer = 'no-repository';
+  assert.equal(await commitOf('v1', 'team-a'), 'absent');
+  const asked = upstream.resolved;
+  upstream.answer = undefined;
+  assert.equal(await commitOf('main', 'team-a'), 'absent');
+  assert.equal(upstream.resolved, asked);
+});
+
+test('a repository that is stored is answered although its name was absent a moment ago', async () => {
+  const snapshot: Snapshot = {
+    namespace: 'default',
+    repository,
+    commit: two,
+    artifact: digestNamed('x'),
+    files: [],
+    provisional: false,
+  };
+  const { upstream, commitOf } = house([snapshot]);
+  upstream.answer = 'no-repository';
+  assert.equal(await commitOf('main'), 'absent');
+  assert.equal(await commitOf(two), two);
+});
+
+test('names that callers invent do not fill the memory', async () => {
+  const { upstream, listings, commitOf } = house();
+  upstream.answer = 'absent';
+  for (let made = 0; made < 30_000; made += 1) await commitOf(`no-${made}`);
+  const asked = upstream.resolved;
+  await commitOf('no-29999');
+  assert.equal(upstream.resolved, asked);
+  await commitOf('no-0');
+  assert.equal(upstream.resolved, asked + 1);
+  upstream.answer = undefined;
+  upstream.main = 'lie';
+  for (let made = 0; made < 100; made += 1) await commitOf('lie');
+  assert.deepEqual(listings.references('default', repository, 'lie'), ['lie']);
+});
+
+test('one commit with two trees is a lie to whoever gets the second; the first keeps what it had', async () => {
+  const { upstream, listings, commitOf, told } = house();
+  assert.equal(await commitOf('main'), one);
+  upstream.treePath = 'b';
+  await assert.rejects(commitOf('main', 'team-a'), code('upstream.lied'));
+  await assert.rejects(commitOf(one, 'team-b'), code('upstream.lied'));
+  assert.deepEqual(told, [`team-a ${one} upstream.lied`, `team-b ${one} upstream.lied`]);
+  const kept = await listings.resolve('default', repository, one);
+  assert.deepEqual(kept.kind === 'found' && kept.listing.files.map(({ path }) => path), ['a']);
+});
+
+test('a stored snapshot is compared with the tree of today once, and served whatever comes of it', async () => {
+  const files = [{ path: 'a', digest: digestNamed('a'), sizeBytes: 1, gitOid: '0'.repeat(40), lfs: false }];
+  const snapshot: Snapshot = {
+    namespace: 'default',
+    repository,
+    commit: one,
+    artifact: digestNamed('x'),
+    files,
+    provisional: false,
+  };
+  for (const treePath of ['a', 'b']) {
+    const { clock, upstream, commitOf, told } = house([snapshot]);
+    upstream.treePath = treePath;
+    for (let asked = 0; asked < 3; asked += 1) {
+      assert.equal(await commitOf('main'), one);
+      clock.ms += 10_000;
+    }
+    assert.equal(upstream.trees, 1);
+    assert.deepEqual(told, treePath === 'a' ? [] : [`default ${one} upstream.lied`]);
+  }
+});
+
+test('what is stored can be had without upstream', async () => {
+  const { upstream, listings, commitOf } = house();
+  await commitOf('main');
+  upstream.answer = new Fault('upstream.unavailable', 'away');
+  const asked = upstream.resolved;
+  const commits = await Promise.all(
+    ['main', one, 'other', two].map(async (revision) => {
+      const known = await listings.stored('default', repository, revision);
+      return known?.kind === 'found' ? known.listing.commit : undefined;
+    }),
+  );
+  assert.deepEqual(commits, [one, one, undefined, undefined]);
+  assert.equal(await listings.stored('team-a', repository, 'main'), undefined);
+  assert.equal(upstream.resolved, asked);
 });

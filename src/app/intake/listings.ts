@@ -1,7 +1,8 @@
-import { Fault } from '#lib/fault.ts';
-import type { Clock } from '#lib/clock.ts';
 import type { Catalog, RepositoryName, Snapshot } from '#artifact/catalog.ts';
+import type { Clock } from '#lib/clock.ts';
+import { Fault, toFault } from '#lib/fault.ts';
 import type { ListedFile, Listing, RepositoryCard, Resolution } from '#gates/pull/ports.ts';
+import { listingName, RememberedListings } from './remembered.ts';
 import type { Upstream } from './upstream.ts';
 
 /** A repository without a card: nothing is decided on it. */
@@ -15,45 +16,44 @@ const blankCard: RepositoryCard = {
   likes: 0,
 };
 
-const keptListings = 2_000;
-/** Files over all kept listings: about 100 MB, whatever trees callers ask for. */
-const keptFiles = 300_000;
-
-interface ListingPorts {
+export interface ListingPorts {
   readonly upstream: Pick<Upstream, 'resolve' | 'tree'>;
   readonly catalog: Catalog;
   readonly clock: Clock;
   readonly referenceTtlMs: number;
+  /** How long an absence or a lie is answered without asking again. */
+  readonly absentTtlMs: number;
+  /** Is told what went wrong, once per question to upstream; `commit` as far as upstream has named one. */
+  readonly failed: (place: Place & { readonly commit: string | undefined }, fault: Fault) => void;
   readonly signal: AbortSignal;
+}
+
+export interface Place {
+  readonly namespace: string;
+  readonly repository: RepositoryName;
 }
 
 /** Revisions to listings. Metadata only; a commit never changes, so its listing is kept in memory. */
 export interface Listings {
+  /** Takes as long as upstream does. */
   resolve(namespace: string, repository: RepositoryName, revision: string): Promise<Resolution>;
+  /**
+   * What a reference meant the last time that upstream said so, or the stored commit itself; undefined where nothing is known.
+   * Asks upstream for nothing.
+   */
+  stored(namespace: string, repository: RepositoryName, revision: string): Promise<Resolution | undefined>;
   /** Which references lead to this commit, as far as they were asked for. */
   references(namespace: string, repository: RepositoryName, commit: string): readonly string[];
 }
 
-export function listingName(namespace: string, repository: RepositoryName, revision: string): string {
-  return `${namespace} ${repository.type}/${repository.id} ${revision}`;
-}
-
-interface KnownReference {
-  readonly commit: string;
-  readonly checkedAtMs: number;
-  readonly revision: string;
-}
-
-interface Memory {
-  readonly listings: Map<string, Listing>;
-  /** Files of all kept listings together. */
-  files: number;
-  readonly references: Map<string, KnownReference>;
+interface Room extends ListingPorts {
+  readonly memory: RememberedListings;
 }
 
 /** Resolves through memory, the catalog and upstream, in this order of cost. Concurrent calls share one answer. */
 export function openListings(ports: ListingPorts): Listings {
-  const memory: Memory = { listings: new Map(), files: 0, references: new Map() };
+  const memory = new RememberedListings();
+  const room: Room = { ...ports, memory };
   const underWay = new Map<string, Promise<Resolution>>();
   return {
     resolve: (namespace, repository, revision) => {
@@ -61,12 +61,18 @@ export function openListings(ports: ListingPorts): Listings {
       const shared = underWay.get(name);
       if (shared !== undefined) return shared;
       const place = { namespace, repository };
-      const resolving = /^[0-9a-f]{40}$/.test(revision)
-        ? resolveCommit(ports, memory, place, revision)
-        : resolveReference(ports, memory, place, revision);
+      const resolving = isCommit(revision)
+        ? resolveCommit(room, place, revision)
+        : resolveReference(room, place, revision);
       const settled = resolving.finally(() => underWay.delete(name));
       underWay.set(name, settled);
       return settled;
+    },
+    stored: async (namespace, repository, revision) => {
+      const place = { namespace, repository };
+      const commit = isCommit(revision) ? revision : await storedCommit(room, place, revision);
+      const listing = commit === undefined ? undefined : await knownListing(room, place, commit);
+      return listing === undefined ? undefined : { kind: 'found', listing };
     },
     references: (namespace, repository, commit) => {
       const prefix = listingName(namespace, repository, '');
@@ -78,97 +84,143 @@ export function openListings(ports: ListingPorts): Listings {
   };
 }
 
-interface Place {
-  readonly namespace: string;
-  readonly repository: RepositoryName;
+function isCommit(revision: string): boolean {
+  return /^[0-9a-f]{40}$/.test(revision);
 }
 
-async function resolveCommit(
-  ports: ListingPorts,
-  memory: Memory,
-  place: Place,
-  commit: string,
-): Promise<Resolution> {
-  const known = await knownListing(ports, memory, place, commit);
-  if (known !== undefined) return { kind: 'found', listing: known };
-  const answer = await ports.upstream.resolve(place.repository, commit, ports.signal);
-  if (answer.kind === 'absent') return answer;
-  if (answer.commit !== commit) {
-    throw new Fault('upstream.lied', `upstream answered commit \`${commit}\` with another one`, {
-      details: { kind: 'changed-commit' },
-    });
-  }
-  return { kind: 'found', listing: await freshListing(ports, memory, place, answer) };
-}
-
-async function resolveReference(
-  ports: ListingPorts,
-  memory: Memory,
-  place: Place,
+async function storedCommit(
+  room: Room,
+  { namespace, repository }: Place,
   revision: string,
-): Promise<Resolution> {
+): Promise<string | undefined> {
+  const remembered = room.memory.references.get(listingName(namespace, repository, revision));
+  if (remembered !== undefined) return remembered.commit;
+  return (await room.catalog.findReference(namespace, repository, revision))?.commit;
+}
+
+async function resolveCommit(room: Room, place: Place, commit: string): Promise<Resolution> {
+  const known = await knownListing(room, place, commit);
+  if (known !== undefined) return { kind: 'found', listing: known };
+  return askUpstream(room, place, commit);
+}
+
+async function resolveReference(room: Room, place: Place, revision: string): Promise<Resolution> {
   const { namespace, repository } = place;
-  const name = listingName(namespace, repository, revision);
-  const last = memory.references.get(name);
-  if (last !== undefined && ports.clock.now() - last.checkedAtMs < ports.referenceTtlMs) {
-    return resolveCommit(ports, memory, place, last.commit);
+  const last = room.memory.references.get(listingName(namespace, repository, revision));
+  if (last !== undefined && room.clock.now() - last.checkedAtMs < room.referenceTtlMs) {
+    return resolveCommit(room, place, last.commit);
   }
   try {
-    const answer = await ports.upstream.resolve(repository, revision, ports.signal);
-    if (answer.kind === 'absent') return answer;
-    const checkedAtMs = ports.clock.now();
-    memory.references.set(name, { commit: answer.commit, checkedAtMs, revision });
-    if (last?.commit !== answer.commit) {
-      await ports.catalog.saveReference({
-        namespace,
-        repository,
-        name: revision,
-        commit: answer.commit,
-        checkedAtMs,
-      });
-    }
-    return { kind: 'found', listing: await freshListing(ports, memory, place, answer) };
+    return await askUpstream(room, place, revision);
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== 'upstream.unavailable') throw error;
     // Upstream is away: what the branch meant last is still the newest that is known, and still needs its decision.
-    const stored = await ports.catalog.findReference(namespace, repository, revision);
-    if (stored === undefined) throw error;
-    return resolveCommit(ports, memory, place, stored.commit);
+    const commit = await storedCommit(room, place, revision);
+    if (commit === undefined) throw error;
+    const known = await knownListing(room, place, commit);
+    if (known === undefined) throw error;
+    return { kind: 'found', listing: known };
   }
 }
 
-async function knownListing(ports: ListingPorts, memory: Memory, place: Place, commit: string) {
-  const kept = memory.listings.get(listingName(place.namespace, place.repository, commit));
-  if (kept !== undefined) return kept;
-  const stored = await ports.catalog.findSnapshot(place.namespace, place.repository, commit);
-  return stored === undefined ? undefined : keep(memory, listingOfSnapshot(stored, blankCard));
+/** One question to upstream, or what it answered to the same one a moment ago where that was nothing. */
+async function askUpstream(room: Room, place: Place, revision: string): Promise<Resolution> {
+  const { clock, memory, absentTtlMs } = room;
+  const whole = listingName(place.namespace, place.repository, '');
+  const name = listingName(place.namespace, place.repository, revision);
+  const negative = memory.negative(clock, whole) ?? memory.negative(clock, name);
+  if (negative instanceof Fault) throw negative;
+  if (negative !== undefined) return negative;
+  const progress: { commit: string | undefined } = { commit: isCommit(revision) ? revision : undefined };
+  try {
+    const answer = await freshAnswer(room, place, revision, progress);
+    if (answer.kind === 'absent') {
+      const about = answer.what === 'repository' ? whole : name;
+      memory.keepNegative(about, { untilMs: clock.now() + absentTtlMs, answer });
+    }
+    return answer;
+  } catch (error) {
+    const fault = toFault(error);
+    if (fault.code === 'upstream.lied')
+      memory.keepNegative(name, { untilMs: clock.now() + absentTtlMs, answer: fault });
+    room.failed({ ...place, commit: progress.commit }, fault);
+    throw error;
+  }
 }
 
-async function freshListing(
-  ports: ListingPorts,
-  memory: Memory,
+async function freshAnswer(
+  room: Room,
   place: Place,
-  found: { readonly commit: string; readonly card: RepositoryCard },
-): Promise<Listing> {
-  const known = await knownListing(ports, memory, place, found.commit);
-  if (known !== undefined)
-    return known.card === blankCard ? keep(memory, { ...known, card: found.card }) : known;
-  const files = await ports.upstream.tree(place.repository, found.commit, ports.signal);
-  return keep(memory, { ...place, commit: found.commit, files, card: found.card });
+  revision: string,
+  progress: { commit: string | undefined },
+): Promise<Resolution> {
+  const { namespace, repository } = place;
+  const answer = await room.upstream.resolve(repository, revision, room.signal);
+  if (answer.kind === 'absent') return answer;
+  if (isCommit(revision) && answer.commit !== revision) {
+    throw new Fault('upstream.lied', `upstream answered commit \`${revision}\` with another one`, {
+      details: { kind: 'changed-commit' },
+    });
+  }
+  progress.commit = answer.commit;
+  if (!isCommit(revision)) await keepReference(room, place, { revision, commit: answer.commit });
+  const known = await knownListing(room, place, answer.commit);
+  if (known !== undefined) {
+    if (known.card !== blankCard) return { kind: 'found', listing: known };
+    compareInBackground(room, known);
+    return { kind: 'found', listing: room.memory.keep({ ...known, card: answer.card }) };
+  }
+  const files = await room.upstream.tree(repository, answer.commit, room.signal);
+  if (!room.memory.sameTree(repository, answer.commit, files)) throw otherTree(answer.commit);
+  const listing = { namespace, repository, commit: answer.commit, files, card: answer.card };
+  return { kind: 'found', listing: room.memory.keep(listing) };
 }
 
-function keep(memory: Memory, listing: Listing): Listing {
-  const { listings } = memory;
-  const name = listingName(listing.namespace, listing.repository, listing.commit);
-  memory.files += listing.files.length - (listings.get(name)?.files.length ?? 0);
-  listings.set(name, listing);
-  for (const [oldest, { files }] of listings) {
-    if (listings.size <= keptListings && memory.files <= keptFiles) break;
-    if (oldest === name) continue;
-    listings.delete(oldest);
-    memory.files -= files.length;
-  }
-  return listing;
+async function keepReference(
+  room: Room,
+  { namespace, repository }: Place,
+  { revision, commit }: { readonly revision: string; readonly commit: string },
+): Promise<void> {
+  const name = listingName(namespace, repository, revision);
+  const last = room.memory.references.get(name);
+  const checkedAtMs = room.clock.now();
+  room.memory.references.set(name, { commit, checkedAtMs, revision });
+  if (last?.commit === commit) return;
+  await room.catalog.saveReference({ namespace, repository, name: revision, commit, checkedAtMs });
+}
+
+/**
+ * Once per process and stored commit: does upstream still list what it listed when the snapshot was taken? The snapshot stays as
+ * it is and is served all the same, because its bytes are verified; what upstream did is recorded.
+ */
+function compareInBackground(room: Room, stored: Listing): void {
+  const { repository, commit, files } = stored;
+  const compare = async (): Promise<void> => {
+    room.memory.sameTree(repository, commit, files);
+    const listed = await room.upstream.tree(repository, commit, room.signal);
+    if (!room.memory.sameTree(repository, commit, listed)) throw otherTree(commit);
+  };
+  compare().catch((error: unknown) => {
+    const fault = toFault(error);
+    if (fault.code === 'upstream.lied') room.failed(stored, fault);
+  });
+}
+
+function otherTree(commit: string): Fault {
+  return new Fault('upstream.lied', `upstream lists other files for commit \`${commit}\` than before`, {
+    details: { kind: 'changed-commit' },
+  });
+}
+
+async function knownListing(
+  { memory, catalog }: Room,
+  { namespace, repository }: Place,
+  commit: string,
+): Promise<Listing | undefined> {
+  const kept = memory.listing(namespace, repository, commit);
+  if (kept !== undefined) return kept;
+  const stored = await catalog.findSnapshot(namespace, repository, commit);
+  return stored === undefined ? undefined : memory.keep(listingOfSnapshot(stored));
 }
 
 /** A stored commit as clients see it. */
@@ -179,11 +231,6 @@ export function listingOfSnapshot(snapshot: Snapshot, card: RepositoryCard = bla
     gitOid: file.gitOid,
     lfsDigest: file.lfs ? file.digest : undefined,
   }));
-  return {
-    namespace: snapshot.namespace,
-    repository: snapshot.repository,
-    commit: snapshot.commit,
-    files,
-    card,
-  };
+  const { namespace, repository, commit } = snapshot;
+  return { namespace, repository, commit, files, card };
 }

@@ -74,23 +74,7 @@ export function openOwnedNames(ports: OwnedPorts): OwnedNames {
     (await spellingOf(namespace, repository)) !== undefined;
   return {
     isTaken,
-    over: (listings) => ({
-      ...listings,
-      resolve: async (namespace, repository, revision) => {
-        if (!(await isTaken(namespace, repository))) {
-          const resolution = await listings.resolve(namespace, repository, revision);
-          // What the hub said while the name was being taken counts for nothing.
-          if (memory.names.get(keyOf(namespace, repository))?.spelling === undefined) return resolution;
-        }
-        return resolveOwned(ports, memory, { namespace, repository, revision });
-      },
-      references: (namespace, repository, commit) => [
-        ...new Set([
-          ...listings.references(namespace, repository, commit),
-          ...(memory.references.get(`${keyOf(namespace, repository)} ${commit}`) ?? []),
-        ]),
-      ],
-    }),
+    over: (listings) => listingsOver(ports, memory, isTaken, listings),
     before: (intake) => ({
       ...intake,
       refs: async (namespace, repository) =>
@@ -123,6 +107,36 @@ export function openOwnedNames(ports: OwnedPorts): OwnedNames {
       believe(keyOf(namespace, repository), repository.id);
       seen(memory, keyOf(namespace, repository), { commit, reference });
     },
+  };
+}
+
+/** What is taken is answered from here, all else by `listings`. */
+function listingsOver(
+  ports: OwnedPorts,
+  memory: Memory,
+  isTaken: OwnedNames['isTaken'],
+  listings: Listings,
+): Listings {
+  return {
+    ...listings,
+    resolve: async (namespace, repository, revision) => {
+      if (!(await isTaken(namespace, repository))) {
+        const resolution = await listings.resolve(namespace, repository, revision);
+        // What the hub said while the name was being taken counts for nothing.
+        if (memory.names.get(keyOf(namespace, repository))?.spelling === undefined) return resolution;
+      }
+      return resolveOwned(ports, memory, { namespace, repository, revision });
+    },
+    stored: async (namespace, repository, revision) =>
+      (await isTaken(namespace, repository))
+        ? resolveOwned(ports, memory, { namespace, repository, revision })
+        : listings.stored(namespace, repository, revision),
+    references: (namespace, repository, commit) => [
+      ...new Set([
+        ...listings.references(namespace, repository, commit),
+        ...(memory.references.get(`${keyOf(namespace, repository)} ${commit}`) ?? []),
+      ]),
+    ],
   };
 }
 

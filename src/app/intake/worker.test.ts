@@ -53,6 +53,7 @@ function house(t: TestContext, waiting: Claimed[], arrive: (paths: readonly stri
         kind: 'found',
         listing: { namespace, repository, commit, files: [], card },
       }),
+      stored: () => Promise.resolve(undefined),
       references: () => [],
     },
     flights: {

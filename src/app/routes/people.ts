@@ -25,6 +25,8 @@ import {
   writable,
 } from './schemas.ts';
 import type { TypedApp } from './type-provider.ts';
+import { upstreamRoutes } from './upstreams.ts';
+import type { UpstreamDesk } from './upstreams.ts';
 
 /** Who calls the interface for people. `person` is the pseudonymous id that evidence carries. */
 export interface Caller {
@@ -82,6 +84,7 @@ export interface Desk {
   doctor(): Promise<{ readonly healthy: boolean; readonly checks: readonly DoctorCheck[] }>;
   readonly access: AccessDesk;
   readonly intakes: IntakesDesk;
+  readonly upstreams: UpstreamDesk;
 }
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>;
@@ -97,6 +100,7 @@ export function peopleRoutes(app: TypedApp, desk: Desk, authenticate: Authentica
   decisionRoutes(app, desk, authenticate);
   accessRoutes(app, desk.access, authenticate);
   intakeRoutes(app, desk.intakes, authenticate);
+  upstreamRoutes(app, desk.upstreams, authenticate);
 
   app.get(
     '/wb/v1/whoami',
