@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { find } from '../test/support/foreign.ts';
+import { startFrontNginx } from '../test/support/nginx.ts';
 import { forkMeasured, headUntilDecided, openRealServer } from './real-server.ts';
 import type { Measured } from './real-server.ts';
 import { safetensorsHead } from './model.ts';
@@ -181,6 +182,48 @@ async function warmBody(name: string, peer: 'on' | 'off'): Promise<BenchRow> {
   }
 }
 
+/** The decision here, the bytes by sendfile: what both processes use together. */
+async function handedOver(name: string): Promise<BenchRow> {
+  const program = find('nginx');
+  if (program === undefined) throw new Error('`nginx` is not installed: this bench needs it');
+  const folder = mkdtempSync(join(tmpdir(), 'weighbridge-bench-'));
+  await using server = await openRealServer(['--accel-prefix=/protected/']);
+  writeModel(join(folder, 'model.safetensors'));
+  const commit = await server.hub.commit('org/m', {
+    'model.safetensors': { file: join(folder, 'model.safetensors') },
+  });
+  await headUntilDecided(server, modelPath(commit));
+  await using front = await startFrontNginx(program, {
+    clients: `http://127.0.0.1:${server.port}`,
+    blobs: join(server.data, 'blobs'),
+  });
+  const bare = await startNginx(folder, 'on');
+  try {
+    await receiveBody(front.port, modelPath(commit), GiB);
+    await receiveBody(bare.port, '/model.safetensors', GiB);
+    return await benchmark(name, {
+      ours: async () => {
+        const [before, beforeFront] = [await server.usage(), nanosecondsOf(front.pid)];
+        await receiveBody(front.port, modelPath(commit), GiB);
+        const node = (await server.usage()).cpuSeconds - before.cpuSeconds;
+        return node + (nanosecondsOf(front.pid) - beforeFront) / 1e9;
+      },
+      peer: async () => {
+        const before = bare.cpuSeconds();
+        await receiveBody(bare.port, '/model.safetensors', GiB);
+        return bare.cpuSeconds() - before;
+      },
+      peerName: 'nginx with sendfile alone, without a decision',
+      unit: 'CPU s/GiB',
+      goal: { atMost: 0.2, of: 'ours' },
+      rounds: 5,
+    });
+  } finally {
+    bare.child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 const downloads = 1_000;
 
 /** Largest resident set since the start (Linux). */
@@ -231,6 +274,7 @@ export const benches: readonly Bench[] = [
   bench('HEAD of a warm file by commit', (name) => heads(name, true)),
   bench('server CPU for one warm GiB', (name) => warmBody(name, 'on')),
   bench('server CPU for one warm GiB, both copying', (name) => warmBody(name, 'off')),
+  bench('CPU for one warm GiB that nginx in front sends, both processes', handedOver),
   bench('peak memory with 1 000 downloads at once', peakMemory),
 ];
 

@@ -20,6 +20,7 @@ export interface Measured {
 
 export interface RealServer extends Measured, AsyncDisposable {
   readonly hub: LoopbackHub;
+  readonly data: string;
 }
 
 /** Forks a Node program with the usage preload and waits until its output says where it listens. */
@@ -90,6 +91,7 @@ export async function openRealServer(flags: readonly string[] = []): Promise<Rea
   return {
     ...server,
     hub,
+    data,
     [Symbol.asyncDispose]: async () => {
       const ended = once(server.child, 'exit');
       server.child.kill('SIGTERM');

@@ -35,6 +35,8 @@ const accepts: Readonly<Record<ConfigName, string>> = {
   'intake-credentials': 'a path; [sources.md](sources.md) has its form',
   'intake-limit': '1 to 1048576',
   'interim-responses': '`on`, `off`',
+  'accel-prefix': 'a path that starts and ends with `/`; set-up in [nginx](nginx.md)',
+  'accel-from': 'IP addresses with commas between them',
   'log-level': '`fatal`, `error`, `warn`, `info`, `debug`',
 };
 

@@ -60,6 +60,8 @@ const samples: Readonly<Record<string, string>> = {
   'intake-credentials': 'credentials.yaml',
   'intake-limit': '7',
   'interim-responses': 'off',
+  'accel-prefix': '/protected/',
+  'accel-from': '10.0.0.5, ::1',
   'log-level': 'debug',
 };
 
@@ -110,6 +112,26 @@ test('a variable that is set to nothing is absent; an empty flag or line is refu
   assert.equal(read({ variables })['admin-token'], undefined);
   refused(() => read({ flags: { policies: '' } }), /--policies: is empty/);
   refused(() => read({ file: 'upstream:\n' }), /`upstream`/, /empty/);
+});
+
+test('the prefix of nginx is a plain path, and its addresses are addresses', () => {
+  for (const text of [
+    'protected',
+    '/protected',
+    'protected/',
+    '/',
+    '//',
+    '/a/../b/',
+    '/a b/',
+    '/a%2f/',
+    '/é/',
+  ]) {
+    refused(() => read({ flags: { 'accel-prefix': text } }), /--accel-prefix: .* is not a location of nginx/);
+  }
+  assert.deepEqual(read({ flags: { 'accel-from': '10.0.0.5, ::1' } })['accel-from'], ['10.0.0.5', '::1']);
+  for (const text of ['localhost', '10.0.0.5,', '10.0.0.0/8']) {
+    refused(() => read({ flags: { 'accel-from': text } }), /--accel-from: .* is not an IP address/);
+  }
 });
 
 test('unknown names get the nearest known one', () => {

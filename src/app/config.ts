@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { parseAllowedHost } from '#lib/egress.ts';
@@ -133,6 +134,12 @@ export const configKeys = {
     'on' as const,
     oneOf(['on', 'off']),
   ),
+  'accel-prefix': key<string | undefined>(
+    'internal location of the nginx in front that serves the blob directory; it sends the files then',
+    undefined,
+    parsePrefix,
+  ),
+  'accel-from': key('addresses that this nginx asks from', ['127.0.0.1'], parseAddresses),
   'log-level': key<LogLevel | undefined>(
     'least severe log line; `warn` on a terminal, else `info`',
     undefined,
@@ -329,6 +336,27 @@ function parseOrigin(text: string): string {
     });
   }
   return text;
+}
+
+function parsePrefix(text: string): string {
+  if (!/^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\/$/.test(text)) {
+    throw new Fault('config.invalid', `\`${text}\` is not a location of nginx`, {
+      hint: 'write a path that starts and ends with `/`, for example `/protected/`',
+    });
+  }
+  return text;
+}
+
+function parseAddresses(text: string): string[] {
+  const addresses = text.split(',').map((part) => part.trim());
+  for (const address of addresses) {
+    if (isIP(address) === 0) {
+      throw new Fault('config.invalid', `\`${address}\` is not an IP address`, {
+        hint: 'write addresses with commas between them, for example `127.0.0.1,10.0.0.5`',
+      });
+    }
+  }
+  return addresses;
 }
 
 function parseWhole(least: number, most: number): (text: string) => number {

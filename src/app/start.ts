@@ -1,7 +1,9 @@
 import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { blobPath } from '#adapters/filesystem/blob-store.ts';
 import { gates } from '#gates/gates.ts';
+import type { FrontProxy } from '#gates/pull/hand-over.ts';
 import type { PullJournal } from '#gates/pull/ports.ts';
 import { defaultPullSettings } from '#gates/pull/settings.ts';
 import type { Digest } from '#artifact/digest.ts';
@@ -172,10 +174,18 @@ function openClientsListener(
       publicUrl: configuration['public-url']?.origin,
       holdMs: configuration['hold-wait'] * 1000,
       heartbeat: configuration['interim-responses'] === 'on' ? 'direct' : 'never',
+      front: frontOf(configuration),
       explainUrl: ({ question }) => `${parts.peopleUrl}/console/artifacts/${question.artifact}`,
     },
   });
   return clients;
+}
+
+/** The layout of the blob store is what the proxy sees under its internal location. */
+function frontOf(configuration: Configuration): FrontProxy | undefined {
+  const prefix = configuration['accel-prefix'];
+  if (prefix === undefined) return undefined;
+  return { addresses: configuration['accel-from'], uriOf: (digest) => blobPath(prefix, digest) };
 }
 
 /**

@@ -263,10 +263,12 @@ describe('configuration', () => {
     'reference-ttl': '-1',
     'intake-concurrency': '65',
     'interim-responses': 'maybe',
+    'accel-prefix': 'protected',
+    'accel-from': 'localhost',
     'log-level': 'loud',
   };
   /** Keys that take any text: which source won is shown below by what they do. */
-  const anyText = new Set(['data', 'policies', 'upstream-token']);
+  const anyText = new Set(['data', 'blobs', 'policies', 'delivery', 'upstream-token']);
 
   test('every key is either refused below or takes any text', () => {
     for (const name of Object.keys(configKeys)) assert.ok(name in refused !== anyText.has(name), name);

@@ -5,6 +5,7 @@ import type { RequestedRange } from '#lib/http-range.ts';
 import { sendBody } from './body.ts';
 import { etagOf, matchesEtag, rangeHeaderOf, rangeOf, setFileHeaders } from './file-headers.ts';
 import { answerRefusal, note, questionOf, type FileRequest } from './file-request.ts';
+import { handOver, mayHandOver } from './hand-over.ts';
 import { holdFor, openWait } from './hold.ts';
 import { answerPending } from './pending-answer.ts';
 import type { Arrival, Ruling } from './ports.ts';
@@ -112,6 +113,12 @@ async function sendBytes(
       blob === undefined ? 'blob.missing' : 'blob.corrupt',
       `the bytes of \`${file.path}\` are not in the store`,
     );
+  }
+  const { front } = ports.settings;
+  if (mayHandOver(front, asked.request, reply.statusCode === 206)) {
+    await blob.close();
+    note(ports, asked, { outcome: 'served', artifact: passed.artifact, sentBytes: lengthBytes });
+    return handOver(reply, front.uriOf(passed.digest));
   }
   const { socket } = reply.raw.req;
   const sentBefore = socket.bytesWritten;

@@ -1,6 +1,7 @@
 import type { BlobStore } from '#artifact/blob-store.ts';
 import type { Clock } from '#lib/clock.ts';
 import type { Decision } from '#policy/decision.ts';
+import type { FrontProxy } from './hand-over.ts';
 import type { Decisions, Intake, Principals, PullJournal } from './ports.ts';
 
 export interface PullSettings {
@@ -18,6 +19,8 @@ export interface PullSettings {
   readonly trickleMs: number;
   /** How long a refused connection stays open in silence before it is reset; above 10 s, the time-out of huggingface_hub. */
   readonly lingerMs: number;
+  /** The proxy that sends the blobs for us; undefined = we send them. */
+  readonly front: FrontProxy | undefined;
   /** Where people read why: a link for the refusal's message. */
   explainUrl(decision: Decision): string | undefined;
 }
@@ -30,6 +33,7 @@ export const defaultPullSettings: PullSettings = {
   heartbeat: 'direct',
   trickleMs: 3_000,
   lingerMs: 15_000,
+  front: undefined,
   explainUrl: () => undefined,
 };
 
