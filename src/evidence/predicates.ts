@@ -14,6 +14,7 @@ export const predicateTypes = {
   revocation: 'https://weighbridge.dev/evidence/revocation/v1',
   tally: 'https://weighbridge.dev/evidence/tally/v1',
   upstreamIncident: 'https://weighbridge.dev/evidence/upstream-incident/v1',
+  sandbox: 'https://weighbridge.dev/evidence/sandbox/v1',
   bom: 'https://cyclonedx.org/bom',
   decision: 'https://slsa.dev/verification_summary/v1',
   modelSignature: 'https://model_signing/signature/v1.0',
@@ -106,6 +107,61 @@ export interface ScanResult {
   /** Why it is inconclusive; empty when complete. */
   readonly incompleteReasons: readonly string[];
   readonly findings: readonly Finding[];
+}
+
+/**
+ * `quiet`: everything was loaded and nothing happened that a clean load does not do. `acted`: something did. `failed`: a
+ * library refused a file. `inconclusive`: not everything was loaded, or the run did not end by itself.
+ */
+export type SandboxOutcome = 'quiet' | 'acted' | 'failed' | 'inconclusive';
+
+/** Subject: the artifact. It was really loaded and called, isolated, and this is what it did (docs/reference/sandbox.md). */
+export interface SandboxPredicate {
+  readonly producer: ProducerIdentity;
+  readonly exercisedAt: string;
+  readonly runner: 'bubblewrap' | 'unshare';
+  readonly limits: Readonly<Record<string, number>>;
+  /** Was code that the artifact brings along allowed to run as the library's own option allows it? */
+  readonly trustRemoteCode: boolean;
+  readonly python: string;
+  /** Code-point order of name. */
+  readonly libraries: readonly { readonly name: string; readonly version: string }[];
+  /** What was in the sandbox; `sha256` without prefix, code-point order of path. */
+  readonly files: readonly { readonly path: string; readonly sha256: string }[];
+  readonly outcome: SandboxOutcome;
+  /** Why it is `failed` or `inconclusive`; empty otherwise. */
+  readonly reasons: readonly string[];
+  readonly steps: readonly SandboxStep[];
+  /** In the order of their first time; `times` counts the same words. */
+  readonly events: readonly SandboxDeed[];
+  /** Different events beyond `limits.sandboxEvents`. */
+  readonly eventsOmitted: number;
+}
+
+export interface SandboxDeed {
+  readonly grade: 'act' | 'note';
+  readonly kind: string;
+  readonly words: string;
+  readonly times: number;
+}
+
+/** One call of a library. What it says is what the process said of itself: code of the artifact can forge it. */
+export interface SandboxStep {
+  readonly loader: string;
+  /** Empty for the whole directory. */
+  readonly path: string;
+  readonly outcome: 'loaded' | 'failed' | 'unavailable';
+  readonly detail: string | null;
+  /** Was it called with the canonical inputs, or at least read out completely? */
+  readonly exercised: boolean;
+  /** SHA-256 of the JCS bytes of `outputs`; null where there are none. */
+  readonly baseline: string | null;
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly dtype: string;
+    readonly sha256: string;
+  }[];
 }
 
 /** Subject: the root digest that the approval binds. */

@@ -74,6 +74,7 @@ export const defaultAssertions: readonly Assertion[] = [
     predicateTypes: [
       predicateTypes.observed,
       predicateTypes.scan,
+      predicateTypes.sandbox,
       predicateTypes.bom,
       predicateTypes.approval,
       predicateTypes.waiver,

@@ -57,6 +57,7 @@ export const faults = {
   'request.invalid': bad(400),
   'request.unauthenticated': bad(401),
   'resource.unknown': bad(404),
+  'sandbox.unavailable': bad(501),
   'server.draining': later(503),
   'server.unreachable': later(503),
   'source.absent': bad(404),

@@ -137,6 +137,13 @@ export const limits = {
   /** The most that git may hold in memory while it reads a pack, and how long one intake may take. */
   gitMemoryBytes: 4096 * MiB,
   sourceTimeMs: 12 * 3600 * 1000,
+  /** One run of the sandbox: output of the loader, files shown one by one, library calls, events in evidence. */
+  sandboxOutputBytes: 4 * MiB,
+  sandboxFiles: 2_000,
+  sandboxSteps: 64,
+  sandboxEvents: 200,
+  /** Outputs of one library call in evidence; the digest covers all that the loader reports. */
+  sandboxOutputs: 200,
   /** A tar archive that is read into memory, such as an offline bundle. */
   tarBytes: 512 * MiB,
   tarEntries: 250_000,

@@ -9,6 +9,7 @@ import { intake } from './intake.ts';
 import { log } from './log.ts';
 import { promote } from './promote.ts';
 import { reindex } from './reindex.ts';
+import { sandbox } from './sandbox.ts';
 import { scan } from './scan.ts';
 import { serve } from './serve.ts';
 
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   scan,
   intake,
   adopt,
+  sandbox,
   digest,
   decide,
   explain,
