@@ -154,7 +154,7 @@ export interface SandboxStep {
   readonly detail: string | null;
   /** Was it called with the canonical inputs, or at least read out completely? */
   readonly exercised: boolean;
-  /** SHA-256 of the JCS bytes of `outputs`; null where there are none. */
+  /** SHA-256 of the JCS bytes of all outputs, those beyond `limits.sandboxListedOutputs` too; null where there are none. */
   readonly baseline: string | null;
   readonly outputs: readonly {
     readonly name: string;

@@ -142,8 +142,9 @@ export const limits = {
   sandboxFiles: 2_000,
   sandboxSteps: 64,
   sandboxEvents: 200,
-  /** Outputs of one library call in evidence; the digest covers all that the loader reports. */
-  sandboxOutputs: 200,
+  /** Outputs of one library call that the baseline covers, and those that evidence lists. */
+  sandboxOutputs: 5_000,
+  sandboxListedOutputs: 200,
   /** A tar archive that is read into memory, such as an offline bundle. */
   tarBytes: 512 * MiB,
   tarEntries: 250_000,

@@ -72,7 +72,7 @@ function parseStep(
     detail: detail === null ? null : clean(detail),
     exercised,
     baseline: complete.length === 0 ? null : hexOf(digestOf(encodeJcs(complete))),
-    outputs: complete,
+    outputs: complete.slice(0, limits.sandboxListedOutputs),
   };
 }
 

@@ -20,7 +20,7 @@ SENTENCES = [
     "Nothing rolls onto the road until it has been weighed.",
     "0 1 2 3",
 ]
-MOST_OUTPUTS = 200
+MOST_OUTPUTS = 5000
 MOST_TEXT = 300
 
 
