@@ -61,6 +61,11 @@ const surroundings: SourceTree = new Map([
   ['policy/reaches.ts', "import { reached } from '#lib/reached.ts';\nexport const reaches = reached;\n"],
   ['artifact/tree/b.ts', "import type { y } from '../formats/c.ts';\nexport const x: y = 1;\n"],
   ['artifact/formats/c.ts', 'export type y = 1;\n'],
+  ['producers/scan/reader-port.ts', 'export type Port = 1;\n'],
+  [
+    'adapters/filesystem/reader.ts',
+    "import type { Port } from '#producers/scan/reader-port.ts';\nexport const reader: Port = 1;\n",
+  ],
 ]);
 
 test('a sound tree has no violation', () => {
@@ -115,6 +120,12 @@ const plants: readonly (readonly [name: string, path: string, text: string, expe
     'an adapter imports a gate',
     'adapters/postgres/a.ts',
     "import { pull } from '#gates/pull/pull.ts';",
+    /may not import/,
+  ],
+  [
+    'an adapter imports more of a producer than its port',
+    'adapters/postgres/a.ts',
+    "import { scan } from '#producers/scan/scan.ts';",
     /may not import/,
   ],
   [
