@@ -48,6 +48,7 @@ const nobody: Desk = {
   head: unreachable,
   exportBundle: unreachable,
   doctor: unreachable,
+  triage: unreachable,
   access: {
     namespaces: unreachable,
     setNamespace: unreachable,

@@ -58,6 +58,7 @@ export const faults = {
   'request.unauthenticated': bad(401),
   'resource.unknown': bad(404),
   'sandbox.unavailable': bad(501),
+  'server.busy': later(503),
   'server.draining': later(503),
   'server.unreachable': later(503),
   'source.absent': bad(404),

@@ -6,6 +6,7 @@ import { openLoopbackHub, type LoopbackHub } from '../support/hub/hub.ts';
 import type { HubContent } from '../support/hub/repository.ts';
 import { called, named, pickle, text } from '../support/pickle-assembler.ts';
 import { runWeighbridge, type CommandResult } from '../support/server.ts';
+import { openWholeHouse } from '../support/whole-house.ts';
 import { sparseFile, sparseSafetensors, sparseZip } from '../support/sparse-files.ts';
 
 const GB = 1_000_000_000;
@@ -207,5 +208,35 @@ describe('a hub that lies', () => {
       assert.equal(said.code, 1, said.stdout);
       assert.match(said.stderr, pattern);
     }
+  });
+});
+
+describe('POST /wb/v1/triage', () => {
+  test('answers the same, needs a token, writes nothing and opens no gate', async () => {
+    await using house = await openWholeHouse();
+    await house.hub.commit('org/evil', { 'config.json': '{}', 'pytorch_model.bin': Buffer.from(command) });
+    await house.hub.commit('org/good', { 'config.json': '{}', 'README.md': '# good\n' });
+    const before = await house.call('GET', '/wb/v1/log/head');
+    const ask = (repository: string, revision: string | null = null) =>
+      house.call('POST', '/wb/v1/triage', { type: 'models', repository, revision });
+    const evil = await ask('org/evil', 'main');
+    assert.equal(evil.status, 200);
+    assert.equal((evil.body as TriageReport).verdict, 'malicious');
+    const good = await ask('org/good');
+    const { verdict, completeness } = good.body as TriageReport;
+    assert.deepEqual([verdict, completeness], ['nothing found', 'complete']);
+    assert.deepEqual(await house.call('GET', '/wb/v1/log/head'), before);
+    assert.deepEqual((await house.call('GET', '/wb/v1/artifacts')).body, { items: [], next: null });
+    const refused = await fetch(`${house.server.clients}/org/evil/resolve/main/pytorch_model.bin`);
+    assert.equal(refused.status, 403);
+    assert.equal((await ask('org/none')).status, 404);
+    assert.equal((await ask('../etc')).status, 400);
+    assert.equal((await ask('org/good', 'a..b')).status, 400);
+    const stranger = await fetch(`${house.server.console}/wb/v1/triage`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ type: 'models', repository: 'org/good', revision: null }),
+    });
+    assert.equal(stranger.status, 401);
   });
 });

@@ -393,6 +393,7 @@ export function openFixtureDesk(): {
     exportBundle: absent,
     doctor: absent,
     upstreams: { view: async () => ({ upstreams: [], incidents: [] }) },
+    triage: absent,
     access: {
       namespaces: absent,
       setNamespace: absent,

@@ -398,6 +398,56 @@ export type ShowUpstreamsAnswer = {
   })[];
 };
 
+export type TriageRepositoryAnswer = {
+  readonly kind: "triage";
+  readonly repository: {
+    readonly type: "models" | "datasets" | "spaces";
+    readonly id: string;
+    readonly revision: string;
+    readonly commit: string;
+  };
+  readonly verdict: "malicious" | "suspicious" | "nothing found";
+  readonly completeness: "complete" | "inconclusive";
+  readonly bytesCovered: number;
+  readonly bytesTotal: number;
+  readonly bytesFetched: number;
+  readonly requests: number;
+  readonly scanner: {
+    readonly name: string;
+    readonly version: string;
+    readonly ruleSetDigest: string;
+  };
+  readonly files: readonly ({
+    readonly path: string;
+    readonly format: string;
+    readonly verdict: "malicious" | "suspicious" | "nothing found";
+    readonly completeness: "complete" | "inconclusive";
+    readonly incompleteReasons: readonly string[];
+    readonly declaredSha256: string | null;
+    readonly sizeBytes: number;
+    readonly bytesCovered: number;
+    readonly findings: readonly ({
+      readonly ruleId: string;
+      readonly severity: "low" | "medium" | "high" | "critical";
+      readonly message: string;
+      readonly location: {
+        readonly member?: string;
+        readonly offset?: number;
+        readonly opcode?: number;
+        readonly pointer?: string;
+        readonly path?: string;
+      };
+      readonly remedy: string;
+    })[];
+  })[];
+};
+
+export type TriageRepositoryBody = {
+  readonly type: "models" | "datasets" | "spaces";
+  readonly repository: string;
+  readonly revision: string | null;
+};
+
 export type WhoamiAnswer = {
   readonly class: string;
   readonly namespace: string;
@@ -429,6 +479,7 @@ export interface Client {
   listIntakes(query: ListIntakesQuery, signal?: AbortSignal): Promise<Answered<ListIntakesAnswer>>;
   showIntake(id: string, signal?: AbortSignal): Promise<Answered<ShowIntakeAnswer>>;
   showUpstreams(signal?: AbortSignal): Promise<Answered<ShowUpstreamsAnswer>>;
+  triageRepository(body: TriageRepositoryBody, signal?: AbortSignal): Promise<Answered<TriageRepositoryAnswer>>;
   whoami(signal?: AbortSignal): Promise<Answered<WhoamiAnswer>>;
   logHead(signal?: AbortSignal): Promise<Answered<LogHeadAnswer>>;
 }
@@ -499,6 +550,7 @@ export function openClient(token: string): Client {
     listIntakes: (query, signal) => ask({ method: 'GET', path: `/wb/v1/intakes`, query, signal }),
     showIntake: (id, signal) => ask({ method: 'GET', path: `/wb/v1/intakes/${encodeURIComponent(id)}`, signal }),
     showUpstreams: (signal) => ask({ method: 'GET', path: `/wb/v1/upstreams`, signal }),
+    triageRepository: (body, signal) => ask({ method: 'POST', path: `/wb/v1/triage`, body, signal }),
     whoami: (signal) => ask({ method: 'GET', path: `/wb/v1/whoami`, signal }),
     logHead: (signal) => ask({ method: 'GET', path: `/wb/v1/log/head`, signal }),
   };

@@ -6,6 +6,7 @@ import { Fault, toFault } from '#lib/fault.ts';
 import { gates } from '#gates/gates.ts';
 import { explain } from '#policy/explain.ts';
 import type { Caller, Desk } from '../routes/people.ts';
+import { openTriageDesk } from '../triage/triage-desk.ts';
 import type { House } from '../wire.ts';
 import { openAccessDesk } from './access.ts';
 import { examine } from './doctor.ts';
@@ -65,6 +66,7 @@ export function openDesk(house: House): Desk {
     access: openAccessDesk(house),
     intakes: openIntakesDesk(house),
     upstreams: openUpstreamDesk(house),
+    triage: openTriageDesk(house.configuration),
   };
 }
 

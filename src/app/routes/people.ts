@@ -8,6 +8,8 @@ import { accessRoutes } from './access.ts';
 import type { AccessDesk } from './access.ts';
 import { intakeRoutes } from './intakes.ts';
 import type { IntakesDesk } from './intakes.ts';
+import { triageRoutes } from './triage.ts';
+import type { Triage } from './triage.ts';
 import type { ArtifactDetail, ArtifactRow } from './schemas.ts';
 import {
   appendedSchema,
@@ -85,6 +87,7 @@ export interface Desk {
   readonly access: AccessDesk;
   readonly intakes: IntakesDesk;
   readonly upstreams: UpstreamDesk;
+  readonly triage: Triage;
 }
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>;
@@ -101,6 +104,7 @@ export function peopleRoutes(app: TypedApp, desk: Desk, authenticate: Authentica
   accessRoutes(app, desk.access, authenticate);
   intakeRoutes(app, desk.intakes, authenticate);
   upstreamRoutes(app, desk.upstreams, authenticate);
+  triageRoutes(app, desk.triage, authenticate);
 
   app.get(
     '/wb/v1/whoami',
