@@ -1,12 +1,22 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { TriageReport } from '#producers/scan/triage-report.ts';
-import { hubReference, type HubReference } from '../triage/hub-reference.ts';
 import { faultSchema, findingSchema, repositorySchema, writable } from './schemas.ts';
 import type { TypedApp } from './type-provider.ts';
 
-/** A look at a repository before it is pulled. It writes nothing. Fault `server.busy` where too many look already. */
-export type Triage = (reference: HubReference, signal: AbortSignal) => Promise<TriageReport>;
+export interface TriageWish {
+  readonly type: 'models' | 'datasets' | 'spaces';
+  /** `org/name`, not yet validated. */
+  readonly repository: string;
+  /** Null means the default branch. */
+  readonly revision: string | null;
+}
+
+/**
+ * A look at a repository before it is pulled. It writes nothing. Faults `request.invalid` for names that are none and
+ * `server.busy` where too many look already.
+ */
+export type Triage = (wish: TriageWish, signal: AbortSignal) => Promise<TriageReport>;
 
 const verdictSchema = Type.Union([
   Type.Literal('malicious'),
@@ -68,8 +78,7 @@ export function triageRoutes(
     },
     async (request, reply) => {
       await authenticate(request);
-      const { type, repository, revision } = request.body;
-      return triage(hubReference(type, repository, revision ?? 'HEAD'), goneSignal(reply));
+      return triage(request.body, goneSignal(reply));
     },
   );
 }

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Fault } from '#lib/fault.ts';
 import type { TriageReport } from '#producers/scan/triage-report.ts';
-import { hubReference, parseHubReference } from './hub-reference.ts';
+import { parseHubReference } from './hub-reference.ts';
 import { openTriageDesk } from './triage-desk.ts';
 
-const reference = hubReference('models', 'org/name', 'HEAD');
+const reference = { type: 'models', repository: 'org/name', revision: null } as const;
 const configuration = { upstream: new URL('http://127.0.0.1:9'), 'upstream-token': undefined };
 
 test('two at a time, eight wait, more are sent away, and whoever left is not looked at', async () => {
