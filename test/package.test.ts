@@ -113,6 +113,12 @@ test('the installed command line scans: a pickle that would run a command is fou
   assert.equal(clean.status, 0, `${clean.stdout}${clean.stderr}`);
 });
 
+test('the installed package gives its tour, and every step goes as expected', () => {
+  const result = run('serve', '--demo=once');
+  assert.equal(result.status, 0, `${result.stdout}${result.stderr}`);
+  assert.match(result.stdout, /\n4 of 4 steps went as expected/);
+});
+
 test('every specifier is rewritten, and one that cannot be is refused', () => {
   assert.equal(compile('app/a.ts', "import { x } from '#lib/b.ts';\n"), "import { x } from '../lib/b.js';\n");
   assert.equal(

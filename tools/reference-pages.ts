@@ -83,13 +83,17 @@ administrator token; put TLS in front of both before they leave the machine.
 `;
 }
 
+const isKey = (option: string): boolean => option in configKeys || option === 'config';
+
 /** docs/reference/command-line.md. */
 function commandLinePage(): string {
   const parts = commands.map((command) => {
     const short = command.name === 'serve' || command.name === 'reindex';
     const help = helpOf(command).trimEnd();
+    const [summary, usage, options = ''] = help.split('\n\n');
+    const own = options.split('\n').filter((line) => !isKey(/^ {2}--([\w-]+)/.exec(line)?.[1] ?? ''));
     const text = short
-      ? `${help.split('\n\n').slice(0, 2).join('\n\n')}\n\n  every key of configuration.md is an option`
+      ? [summary, usage, ['  every key of configuration.md is an option', ...own].join('\n')].join('\n\n')
       : help;
     return `<a id="${command.name}"></a>\n## \`weighbridge ${command.name}\`\n\n\`\`\`text\n${text}\n\`\`\``;
   });

@@ -157,6 +157,8 @@ function decisionOf(
       validUntil: verdict === 'deny' ? null : '2026-12-21T09:12:44Z',
     },
     explanation: `${verdict} in ${environment}\n\n${reasons.map((reason) => `  ${reason.rule}: ${reason.message}`).join('\n')}\n`,
+    logIndex: 8,
+    envelopeDigest: digestOf('ed'),
   };
 }
 

@@ -140,6 +140,8 @@ export type ShowArtifactAnswer = {
       readonly validUntil: string | null;
     };
     readonly explanation: string;
+    readonly logIndex: number;
+    readonly envelopeDigest: string;
   })[];
 };
 

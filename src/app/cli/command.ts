@@ -15,6 +15,8 @@ export interface CommandOption {
   readonly name: string;
   /** What the value is called in the help text; absent for a switch. */
   readonly value?: string;
+  /** The value may be left out; `--name=value` gives it, and alone it is `true`. */
+  readonly optional?: true;
   readonly summary: string;
 }
 
@@ -54,6 +56,10 @@ export function parseArguments(command: Command, words: readonly string[]): Comm
     const option = command.options.find((candidate) => candidate.name === name);
     if (option === undefined) throw unknownOption(command, name);
     if (flags.has(name)) throw new Fault('command.usage', `\`--${name}\` is given twice`);
+    if (option.optional === true && equals === -1) {
+      flags.set(name, 'true');
+      continue;
+    }
     if (option.value === undefined) {
       if (equals !== -1) throw new Fault('command.usage', `\`--${name}\` takes no value`);
       flags.set(name, 'true');
@@ -84,7 +90,9 @@ function unknownOption(command: Command, name: string): Fault {
 
 export function helpOf(command: Command): string {
   const rows = [...command.options, { name: 'help', summary: 'this text' }].map((option) => {
-    const left = `--${option.name}${'value' in option && option.value !== undefined ? ` ${option.value}` : ''}`;
+    const value = 'value' in option ? option.value : undefined;
+    const optional = 'optional' in option;
+    const left = `--${option.name}${value === undefined ? '' : optional ? `[=${value}]` : ` ${value}`}`;
     return `  ${left.padEnd(30)} ${option.summary}`;
   });
   const usage = [`weighbridge ${command.name}`, command.usage, '[options]']

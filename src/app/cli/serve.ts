@@ -10,15 +10,28 @@ export const serve: Command = {
   name: 'serve',
   summary: 'start the server',
   usage: '',
-  options: configOptions,
+  options: [
+    {
+      name: 'demo',
+      value: 'once',
+      optional: true,
+      summary: 'a guided tour with a hub and files of its own; `once` ends with it',
+    },
+    ...configOptions,
+  ],
   run: async (input, context) => {
     exitWithParent();
+    if (input.flags.has('demo')) {
+      // Loaded here, as the server below.
+      const { serveDemo } = await import('./serve-demo.ts');
+      return serveDemo(input, context, stopController());
+    }
     const configuration = readConfiguration({
       flags: input.flags,
       environment: context.environment,
       directory: context.directory,
     });
-    const stop = stopSignal();
+    const stop = stopController().signal;
     // Loaded here: the server's libraries would cost every other command a second.
     const { startServer } = await import('../start.ts');
     const server = await startServer(configuration, { terminal: context.stderr.isTTY === true, stop });
@@ -29,16 +42,24 @@ export const serve: Command = {
   },
 };
 
+/** npm passes on the Ctrl-C that the terminal has sent to everybody: what comes this soon after the first is the same. */
+const sameSignalMs = 200;
+
 /** The first signal drains, the second ends at once. */
-function stopSignal(): AbortSignal {
+function stopController(): AbortController {
   const stop = new AbortController();
+  let firstMs = 0;
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (stop.signal.aborted) process.exit(1);
-      stop.abort();
+      if (!stop.signal.aborted) {
+        firstMs = performance.now();
+        stop.abort();
+      } else if (performance.now() - firstMs > sameSignalMs) {
+        process.exit(1);
+      }
     });
   }
-  return stop.signal;
+  return stop;
 }
 
 function bannerOf(server: RunningServer, context: CommandContext): string {

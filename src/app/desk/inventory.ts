@@ -100,10 +100,12 @@ export async function showArtifact(
     }),
     findings: scans.get(artifact)?.findings ?? [],
     evidence: dossier.evidence.map((entry) => evidenceRow(entry, dossier)),
-    decisions: standingDecisions(kept).map(({ decision }) => ({
+    decisions: standingDecisions(kept).map(({ decision, logIndex, envelopeDigest }) => ({
       environment: decision.question.environment,
       decision,
       explanation: explain(decision),
+      logIndex,
+      envelopeDigest,
     })),
   };
 }

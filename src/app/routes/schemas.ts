@@ -115,6 +115,15 @@ export const explainedDecisionSchema = Type.Object({
   explanation: Type.String(),
 });
 
+/** A decision as it stands in the log. */
+const keptDecisionSchema = Type.Object({
+  environment: environmentSchema,
+  decision: decisionSchema,
+  explanation: Type.String(),
+  logIndex: Type.Integer(),
+  envelopeDigest: digestSchema,
+});
+
 export const evidenceRowSchema = Type.Object({
   logIndex: Type.Integer(),
   envelopeDigest: digestSchema,
@@ -160,7 +169,7 @@ export const artifactDetailSchema = Type.Object({
   ),
   findings: Type.Array(findingSchema),
   evidence: Type.Array(evidenceRowSchema),
-  decisions: Type.Array(explainedDecisionSchema),
+  decisions: Type.Array(keptDecisionSchema),
 });
 export type ArtifactDetail = Answer<Static<typeof artifactDetailSchema>>;
 
