@@ -102,6 +102,27 @@ const common = (environment: Environment): readonly Row[] => [
     rules: ['paths-not-malicious'],
   },
   {
+    name: 'quiet in the sandbox',
+    environment,
+    change: (book) => {
+      book.approval('person-1');
+      book.sandbox();
+      book.sandbox({ outcome: 'inconclusive', reasons: ['it reached the limit of time'] });
+    },
+    verdict: 'allow',
+  },
+  {
+    name: 'acted in the sandbox, waived',
+    environment,
+    change: (book) => {
+      book.approval('person-1');
+      book.sandbox({ outcome: 'acted' });
+      book.waiver(`${environment}.not-acted`);
+    },
+    verdict: 'deny',
+    rules: ['not-acted'],
+  },
+  {
     name: 'malicious weights, everything waived',
     environment,
     change: (book) => {

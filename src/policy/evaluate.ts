@@ -180,6 +180,7 @@ function evidenceOf(
   if (looksAt(rule, 'observed') && observed !== undefined) used.add(observed.evidence);
   if ((looksAt(rule, 'bom') || looksAt(rule, 'file.inBom')) && facts.bom !== undefined)
     used.add(facts.bom.evidence);
+  if (looksAt(rule, 'sandbox') && facts.sandbox !== undefined) used.add(facts.sandbox.evidence);
   if (looksAt(rule, 'approvals') || looksAt(rule, 'approvers'))
     for (const { evidence } of facts.approvals) used.add(evidence);
   if (looksAt(rule, 'waivers')) for (const { evidence } of facts.waivers) used.add(evidence);
@@ -205,6 +206,7 @@ function missingOf(rule: CompiledRule, file: FileFacts | null, context: Evaluati
   if (looksAt(rule, 'observed') && facts.observed.length === 0) absent.push('a record of where it came from');
   if ((looksAt(rule, 'bom') || looksAt(rule, 'file.inBom')) && facts.bom === undefined)
     absent.push('a bill of materials');
+  if (looksAt(rule, 'sandbox') && facts.sandbox === undefined) absent.push('a run in the sandbox');
   if (looksAt(rule, 'approvals') || looksAt(rule, 'approvers')) absent.push('an approval');
   return absent.length === 0 ? null : (rule.rule.missing ?? absent.join('; '));
 }

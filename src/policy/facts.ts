@@ -2,12 +2,18 @@ import { hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import { systemNamespace } from '#evidence/statement.ts';
 import { limits } from '#lib/limits.ts';
-import { approvalOf, bomOf, observedOf, revocationOf, scansOf, waiverOf } from './readings.ts';
+import { approvalOf, bomOf, observedOf, revocationOf, sandboxOf, scansOf, waiverOf } from './readings.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { RootName, WaiverPredicate } from '#evidence/predicates.ts';
 import type { VerifiedEvidence } from '#evidence/verify.ts';
 import type { DecisionSubject, Question, SubjectFile } from './decision.ts';
-import type { ApprovalReading, BomReading, ObservedReading, ScanReading } from './readings.ts';
+import type {
+  ApprovalReading,
+  BomReading,
+  ObservedReading,
+  SandboxReading,
+  ScanReading,
+} from './readings.ts';
 
 /** A reading of a statement together with where it stands. */
 export interface Proven<T> {
@@ -55,6 +61,8 @@ export interface Facts {
   readonly scan: ScanFacts;
   readonly observed: readonly Proven<ObservedReading>[];
   readonly bom: Proven<BomReading> | undefined;
+  /** The newest run; of several by the same producer one in which the artifact acted, because a repetition proves nothing. */
+  readonly sandbox: Proven<SandboxReading> | undefined;
   readonly approvals: readonly ApprovalFacts[];
   readonly waivers: readonly WaiverFacts[];
   readonly revocations: readonly RevocationFacts[];
@@ -90,11 +98,19 @@ export function collectFacts(
     scan: concerning(reader.scan(subject.artifact, 'artifact'), subject, needed.files),
     observed: reader.all(subject.artifact, predicateTypes.observed, observedOf),
     bom: reader.all(subject.artifact, predicateTypes.bom, bomOf).at(-1),
+    sandbox: decisiveRun(reader.all(subject.artifact, predicateTypes.sandbox, sandboxOf)),
     approvals: collectApprovals(question, subject, about),
     waivers: collectWaivers(question, subject, about),
     revocations: collectRevocations(subject, needed.files, about),
     malformed: reader.malformed.toSorted((a, b) => order(a.evidence, b.evidence)),
   };
+}
+
+/** A run by a newer version of the sandbox replaces older ones; a second run by the same one does not undo the first. */
+function decisiveRun(runs: readonly Proven<SandboxReading>[]): Proven<SandboxReading> | undefined {
+  const newest = runs.at(-1);
+  const same = runs.filter(({ reading }) => reading.producer === newest?.reading.producer);
+  return same.findLast(({ reading }) => reading.outcome === 'acted') ?? newest;
 }
 
 /** One statement about the subject, with those of its subjects that are meant. */

@@ -1,5 +1,5 @@
 import { parseInstant } from './cel/time.ts';
-import type { Environment, RootName, WaiverPredicate } from '#evidence/predicates.ts';
+import type { Environment, RootName, SandboxOutcome, WaiverPredicate } from '#evidence/predicates.ts';
 
 /** What decisions look at in a scan statement. */
 export interface ScanReading {
@@ -34,6 +34,16 @@ export interface BomReading {
   /** SHA-256 of every file component, hex. */
   readonly digests: ReadonlySet<string>;
   readonly licenses: readonly string[];
+}
+
+export interface SandboxReading {
+  /** Name, version and rule set of the producer: a run by another one is another opinion. */
+  readonly producer: string;
+  readonly outcome: SandboxOutcome;
+  /** What it did, in words; notes are left out. */
+  readonly acts: readonly string[];
+  readonly reasons: readonly string[];
+  readonly exercisedAt: string;
 }
 
 export interface ApprovalReading {
@@ -185,6 +195,28 @@ function licensesOf(value: unknown): readonly string[] {
     return isText(name) ? [name] : [];
   });
   return [...new Set(names)].toSorted();
+}
+
+/** A sandbox predicate, or undefined where it does not have that shape. */
+export function sandboxOf(predicate: unknown): SandboxReading | undefined {
+  const value = members(predicate);
+  const producer = members(value?.['producer']);
+  const [name, version, rules] = [producer?.['name'], producer?.['version'], producer?.['ruleSetDigest']];
+  const outcome = among(value?.['outcome'], ['quiet', 'acted', 'failed', 'inconclusive']);
+  const exercisedAt = value?.['exercisedAt'];
+  const reasons = texts(value?.['reasons']);
+  const events = value?.['events'];
+  if (!isText(name) || !isText(version) || !isText(rules) || outcome === undefined) return undefined;
+  if (!isText(exercisedAt) || parseInstant(exercisedAt) === undefined) return undefined;
+  if (reasons === undefined || !Array.isArray(events)) return undefined;
+  const acts: string[] = [];
+  for (const entry of events) {
+    const event = members(entry);
+    const words = event?.['words'];
+    if (!isText(words)) return undefined;
+    if (event?.['grade'] !== 'note') acts.push(words);
+  }
+  return { producer: `${name} ${version} ${rules}`, outcome, acts, reasons, exercisedAt };
 }
 
 /** An approval predicate with its instants, or undefined: what cannot be read approves nothing. */

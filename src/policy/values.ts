@@ -1,7 +1,7 @@
 import { hexOf } from '#artifact/digest.ts';
 import type { Fields } from './cel/types.ts';
 import type { Facts, FileFacts, Proven, ScanFacts } from './facts.ts';
-import type { ScanReading } from './readings.ts';
+import type { SandboxReading, ScanReading } from './readings.ts';
 
 const verdicts = ['clean', 'suspicious', 'malicious'] as const;
 
@@ -91,6 +91,7 @@ export function ruleValues(facts: Facts, atMs: number): RuleValues {
       fileCount: BigInt(facts.bom?.reading.digests.size ?? 0),
       licenses: facts.bom?.reading.licenses ?? [],
     },
+    sandbox: sandboxValue(facts.sandbox?.reading),
     approvals: approvals.map(({ reading }) => ({
       person: reading.person,
       root: reading.root,
@@ -129,5 +130,15 @@ function observedValue(observed: Proven<Facts['observed'][number]['reading']> | 
     references: reading?.references ?? [],
     observedAt: reading?.observedAt ?? null,
     provisional: reading?.provisional ?? false,
+  };
+}
+
+function sandboxValue(reading: SandboxReading | undefined): Fields {
+  return {
+    exists: reading !== undefined,
+    outcome: reading?.outcome ?? 'none',
+    acts: reading?.acts ?? [],
+    reasons: reading?.reasons ?? [],
+    exercisedAt: reading?.exercisedAt ?? null,
   };
 }

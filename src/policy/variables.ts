@@ -65,6 +65,13 @@ export const artifactVariables: Readonly<Record<string, Type>> = {
     provisional: bool,
   }),
   bom: record('bom', { exists: bool, fileCount: int, licenses: listOf(string) }),
+  sandbox: record('sandbox', {
+    exists: bool,
+    outcome: string,
+    acts: listOf(string),
+    reasons: listOf(string),
+    exercisedAt: optionalInstant,
+  }),
   approvals: listOf(
     record('approval', { person: string, root: string, approvedAt: instant, expiresAt: optionalInstant }),
   ),

@@ -7,6 +7,7 @@ import type {
   ApprovalPredicate,
   ObservedPredicate,
   RevocationPredicate,
+  SandboxPredicate,
   ScanPredicate,
   ScanResult,
   WaiverPredicate,
@@ -149,6 +150,25 @@ export class EvidenceBook {
       provisional: false,
       ...more,
     } satisfies ObservedPredicate);
+  }
+
+  sandbox(more: Partial<SandboxPredicate> = {}): Digest {
+    return this.add(predicateTypes.sandbox, [subject.artifact], {
+      producer: { ...producer, name: 'sandbox' },
+      exercisedAt: at,
+      runner: 'bubblewrap',
+      limits: {},
+      trustRemoteCode: false,
+      python: '3.13.0',
+      libraries: [],
+      files: [],
+      outcome: 'quiet',
+      reasons: [],
+      steps: [],
+      events: [],
+      eventsOmitted: 0,
+      ...more,
+    } satisfies SandboxPredicate);
   }
 
   bom(files: readonly SubjectFile[] = subject.files): Digest {
