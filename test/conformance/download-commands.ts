@@ -42,6 +42,16 @@ export interface DownloadClient {
 
 const resuming = fileURLToPath(new URL('python/resuming_download.py', import.meta.url));
 
+/** As in a thousand scripts: streamed to its final name. */
+const requestsScript = `
+import requests, sys
+with requests.get(sys.argv[1], stream=True, timeout=20) as answer:
+    answer.raise_for_status()
+    with open(sys.argv[2], 'wb') as file:
+        for chunk in answer.iter_content(65536):
+            file.write(chunk)
+`;
+
 /** Every client of the matrix. */
 export function downloadClients(): readonly DownloadClient[] {
   const python = pythonIn('venv');
@@ -73,6 +83,10 @@ export function downloadClients(): readonly DownloadClient[] {
         ...['--out', file.slice(1), url],
       ]),
       shows: false,
+    },
+    {
+      ...command('requests', python, (url, file) => ['-c', requestsScript, url, file]),
+      asksAgain: false,
     },
     { ...command('a resuming urllib', python, (url, file) => [resuming, url, file]), keepsApart: true },
   ];

@@ -8,7 +8,7 @@ import { openPullHouse, type PullHouse } from '../support/pull-house.ts';
 import { downloadClients, type DownloadClient, type Downloaded } from './download-commands.ts';
 
 /** Longer than two time-outs of huggingface_hub; in nightly mode than all six of them. */
-const slowMs = process.env['WEIGHBRIDGE_NIGHTLY'] === '1' ? 65_000 : 25_000;
+const slowMs = process.env['WEIGHBRIDGE_NIGHTLY'] === '1' ? 65_000 : 23_000;
 const MiB = 1024 * 1024;
 const withheldBytes = MiB;
 /** Larger than the blocks in which huggingface_hub writes, so that a resume has something to start from. */

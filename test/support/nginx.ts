@@ -18,18 +18,32 @@ export interface Nginx extends AsyncDisposable {
 const example = fileURLToPath(new URL('../../deploy/nginx/weighbridge.conf', import.meta.url));
 
 /** deploy/nginx/weighbridge.conf as it is, except for the three things that its page says to adapt. */
-export async function startFrontNginx(
+export function startFrontNginx(
   program: string,
   { clients, blobs }: { readonly clients: string; readonly blobs: string },
 ): Promise<Nginx> {
+  return startNginx(program, async (port) =>
+    adapt(await readFile(example, 'utf8'), {
+      'listen 80;': `listen 127.0.0.1:${port};`,
+      'server 127.0.0.1:7080;': `server ${new URL(clients).host};`,
+      'alias /var/lib/weighbridge/blobs/;': `alias ${blobs}/;`,
+    }),
+  );
+}
+
+/** A proxy as most people write one: nothing but where it leads to. */
+export function startPlainNginx(program: string, clients: string): Promise<Nginx> {
+  return startNginx(
+    program,
+    async (port) => `server { listen 127.0.0.1:${port}; location / { proxy_pass ${clients}; } }`,
+  );
+}
+
+async function startNginx(program: string, servers: (port: number) => Promise<string>): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'weighbridge-nginx-'));
   await chmod(folder, 0o755);
   const port = await freePort();
-  const adapted = adapt(await readFile(example, 'utf8'), {
-    'listen 80;': `listen 127.0.0.1:${port};`,
-    'server 127.0.0.1:7080;': `server ${new URL(clients).host};`,
-    'alias /var/lib/weighbridge/blobs/;': `alias ${blobs}/;`,
-  });
+  const adapted = await servers(port);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (kind) => `${kind}_temp_path ${folder}/${kind};`,
   );
