@@ -123,3 +123,23 @@ test('each write failing, also after it was done, leaves whole blobs or none, an
     }
   }
 });
+
+test('a blob that is put again while others open it is never anything but whole', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'weighbridge-blobs-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const store = await openFilesystemBlobStore(directory);
+  const bytes = Buffer.from('{}');
+  const { digest } = await store.put(bytes);
+  const until = performance.now() + 300;
+  const puts = async (): Promise<void> => {
+    // Without a digest that is known beforehand every put writes the file anew.
+    while (performance.now() < until) await store.put(bytes);
+  };
+  const opens = async (): Promise<void> => {
+    while (performance.now() < until) {
+      await using blob = await store.open(digest);
+      assert.deepEqual(Buffer.from((await blob?.read(0, 2)) ?? []), bytes);
+    }
+  };
+  await Promise.all([puts(), puts(), opens(), opens(), opens()]);
+});

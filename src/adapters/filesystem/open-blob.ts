@@ -19,14 +19,15 @@ export async function openBlobFile(
   digest: Digest,
   path: string,
 ): Promise<OpenBlob | undefined> {
-  const handle = await openFile(path);
-  if (handle === undefined) {
+  const opened = await openUnreplaced(path);
+  if (opened === undefined) {
     await refuseQuarantined(root, digest);
     return undefined;
   }
+  const { handle, place } = opened;
   try {
     const stats = await handle.stat({ bigint: true });
-    if (!stats.isFile() || (await readlink(`/proc/self/fd/${handle.fd}`)) !== path) {
+    if (!stats.isFile() || place !== path) {
       throw new Fault('blob.corrupt', `\`${digest}\` is not a plain file in the blob store`);
     }
     await checkSeal({ root, digest, path, handle, stats });
@@ -34,6 +35,25 @@ export async function openBlobFile(
   } catch (error) {
     await handle.close();
     throw error;
+  }
+}
+
+/**
+ * The file and where it really is. Whoever puts the same bytes replaces equal by equal, so the file that was opened may have
+ * lost its name meanwhile: then it is opened again.
+ */
+async function openUnreplaced(
+  path: string,
+): Promise<{ readonly handle: FileHandle; readonly place: string } | undefined> {
+  for (;;) {
+    const handle = await openFile(path);
+    if (handle === undefined) return undefined;
+    const place = await readlink(`/proc/self/fd/${handle.fd}`).catch(async (error: unknown) => {
+      await handle.close();
+      throw error;
+    });
+    if (place !== `${path} (deleted)`) return { handle, place };
+    await handle.close();
   }
 }
 
