@@ -37,7 +37,7 @@ export async function openStores(configuration: Configuration): Promise<Stores> 
   const { data } = configuration;
   await mkdir(data, { recursive: true, mode: 0o700 });
   await mkdir(join(data, 'run'), { recursive: true, mode: 0o700 });
-  const blobsDirectory = configuration.blobs ?? join(data, 'blobs');
+  const blobsDirectory = blobDirectory(configuration);
   const blobs = await openFilesystemBlobStore(blobsDirectory);
   const partials = await openFilesystemPartialStore(blobsDirectory);
   const keys = await openKeysFile(join(data, 'keys'));
@@ -74,6 +74,11 @@ function openPostgres(configuration: Configuration): Promise<OpenPostgres> {
 /** `at` may never be before the last checkpoint; a system clock that is behind it is reported and not believed. */
 export function clockBehind(clock: Clock, signedAtMs: number): number {
   return Math.max(0, signedAtMs - clock.now());
+}
+
+/** Where the blob store lies: configured, or inside the data directory. */
+export function blobDirectory({ blobs, data }: Configuration): string {
+  return blobs ?? join(data, 'blobs');
 }
 
 /** The file of delivery rules: configured, or inside the data directory. */

@@ -31,6 +31,10 @@ test('the tour shows every step with its evidence, leaves nothing behind and end
   assert.match(command, /was not made: the command ran nowhere/);
 
   assert.match(upstream, /answer\s+403 {2}GatedRepo/);
+  assert.match(
+    upstream,
+    /log entry \d+ {2}incident `wrong-digest` of hf:\/\/models\/demo\/altered-model@[0-9a-f]{40}/,
+  );
   assert.match(upstream, /nothing was kept under either name/);
 
   assert.match(disk, /altered\s+on\s+disk/);

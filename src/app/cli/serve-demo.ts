@@ -12,6 +12,7 @@ import { openNarration } from '../demo/narration.ts';
 import { walk } from '../demo/tour.ts';
 import { startServer } from '../start.ts';
 import type { RunningServer } from '../start.ts';
+import { blobDirectory } from '../stores.ts';
 import { print } from './command.ts';
 import type { CommandContext, CommandInput, ExitCode } from './command.ts';
 import { callServer } from './connection.ts';
@@ -44,6 +45,7 @@ export async function serveDemo(
       hub,
       endpoint: server.clientsUrl,
       data,
+      blobs: blobDirectory(configuration),
       folder,
       narration,
       signal: stop.signal,

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { isDigest } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
 
@@ -61,3 +62,36 @@ export async function findRecord(call: CallPeople, id: string): Promise<Artifact
 }
 
 const verdictOf = (entry: unknown): string => String(memberOf(memberOf(entry, 'decision'), 'verdict'));
+
+/** What the ledger has against a source. */
+export interface IncidentRecord {
+  readonly logIndex: number;
+  readonly kind: string;
+  readonly source: string;
+}
+
+const incidentTries = 50;
+
+/**
+ * The newest incident of a repository at this commit; undefined where none is recorded within 5 s: it is written behind
+ * the answer.
+ */
+export async function findIncident(
+  call: CallPeople,
+  source: { readonly id: string; readonly commit: string },
+): Promise<IncidentRecord | undefined> {
+  for (let attempt = 0; attempt < incidentTries; attempt++) {
+    const seen = listOf(memberOf(await call({ method: 'GET', path: '/wb/v1/upstreams' }), 'incidents'));
+    for (const incident of seen) {
+      const uri = String(memberOf(incident, 'source'));
+      if (uri !== `hf://models/${source.id}@${source.commit}`) continue;
+      return {
+        logIndex: Number(memberOf(incident, 'logIndex')),
+        kind: String(memberOf(incident, 'kind')),
+        source: uri,
+      };
+    }
+    await pause(100);
+  }
+  return undefined;
+}

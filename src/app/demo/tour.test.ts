@@ -20,6 +20,7 @@ test('where no gate stands in front of the hub, no step goes as expected', async
     hub,
     endpoint: hub.url.origin,
     data: folder,
+    blobs: folder,
     folder,
     narration,
     signal: t.signal,

@@ -5,7 +5,7 @@ import { digestOf } from '#artifact/digest.ts';
 import { printable } from '#lib/printable.ts';
 import { pullFile } from './client.ts';
 import type { Pulled } from './client.ts';
-import { findRecord } from './record.ts';
+import { findIncident, findRecord } from './record.ts';
 import type { ArtifactRecord, CallPeople } from './record.ts';
 import { makeTensor, writeCard, writeCheckpointWithCommand, writeConfig, writeSafetensors } from './files.ts';
 import type { DemoFile, DemoHub } from './hub.ts';
@@ -18,6 +18,8 @@ export interface TourPorts {
   /** HF_ENDPOINT. */
   readonly endpoint: string;
   readonly data: string;
+  /** Where the blobs lie. */
+  readonly blobs: string;
   /** A folder where the command of the bad pickle would leave its mark. */
   readonly folder: string;
   readonly call: CallPeople;
@@ -127,18 +129,22 @@ async function alteredUpstream(ports: TourPorts): Promise<boolean> {
   );
   const bytes = weightsOf(ports.seed + 7);
   const altered = flipped(bytes);
-  hub.publish(id, modelFiles(id, ports.seed, { bytes, altered }));
+  const commit = hub.publish(id, modelFiles(id, ports.seed, { bytes, altered }));
   await narration.row('try it', curl(endpoint, id, weightsName));
   const pulled = await pullFile(endpoint, id, weightsName, ports.signal);
   await showRefusal(narration, pulled);
-  const stored = await exists(blobPath(join(ports.data, 'blobs'), digestOf(altered)));
+  const stored = await exists(blobPath(ports.blobs, digestOf(altered)));
+  const incident = await findIncident(ports.call, { id, commit });
   await narration.row(
     'evidence',
+    incident === undefined
+      ? 'NO INCIDENT WAS RECORDED'
+      : `log entry ${incident.logIndex}  incident \`${printable(incident.kind)}\` of ${printable(incident.source)}`,
     `declared by the hub  ${digestOf(bytes)}`,
     `sent by the hub      ${digestOf(altered)}`,
     stored ? 'the altered bytes WERE KEPT' : 'nothing was kept under either name',
   );
-  const expected = pulled.status === 403 && pulled.code === 'GatedRepo' && !stored;
+  const expected = pulled.status === 403 && pulled.code === 'GatedRepo' && !stored && incident !== undefined;
   await narration.verdict(expected, 'the bytes are not the ones that were declared, so nobody gets them');
   return expected;
 }
@@ -146,7 +152,7 @@ async function alteredUpstream(ports: TourPorts): Promise<boolean> {
 async function alteredOnDisk(ports: TourPorts): Promise<boolean> {
   const { narration, endpoint } = ports;
   const digest = digestOf(weightsOf(ports.seed));
-  const path = blobPath(join(ports.data, 'blobs'), digest);
+  const path = blobPath(ports.blobs, digest);
   await narration.title('4  What was altered on our own disk is caught');
   await narration.tell(
     'Somebody with access to the machine writes one bit into the stored weights of step 1, which were allowed. Their decision still stands, but these are not its bytes.',
@@ -159,7 +165,7 @@ async function alteredOnDisk(ports: TourPorts): Promise<boolean> {
   await narration.row('try it', curl(endpoint, cleanId, weightsName));
   const pulled = await pullFile(endpoint, cleanId, weightsName, ports.signal);
   await showRefusal(narration, pulled);
-  const taken = join(ports.data, 'blobs', 'quarantine', digest.slice('sha256:'.length));
+  const taken = join(ports.blobs, 'quarantine', digest.slice('sha256:'.length));
   const quarantined = await readFile(taken).catch(() => undefined);
   const record = await findRecord(ports.call, cleanId);
   const observed = record?.evidence.find(({ summary }) => summary.startsWith('observed'));

@@ -1,10 +1,9 @@
 import { statfs } from 'node:fs/promises';
-import { join } from 'node:path';
 import { listQuarantined } from '#adapters/filesystem/seal.ts';
 import { checkLog } from '#evidence/log/fsck.ts';
 import type { House } from '../wire.ts';
 import type { DoctorCheck } from '../routes/people.ts';
-import { clockBehind } from '../stores.ts';
+import { blobDirectory, clockBehind } from '../stores.ts';
 import { toFault } from '#lib/fault.ts';
 
 export interface Examination {
@@ -52,8 +51,8 @@ async function checkHistory({ log, stores, trust }: House): Promise<Omit<DoctorC
 }
 
 /** Blobs that were found altered when they were opened; fine again once the right bytes are back. */
-async function checkBlobs({ stores }: House): Promise<Omit<DoctorCheck, 'name'>> {
-  const altered = await listQuarantined(join(stores.data, 'blobs'));
+async function checkBlobs({ stores, configuration }: House): Promise<Omit<DoctorCheck, 'name'>> {
+  const altered = await listQuarantined(blobDirectory(configuration));
   const present = await Promise.all(altered.map((digest) => stores.blobs.stat(digest)));
   const gone = altered.filter((_, index) => present[index] === undefined);
   if (gone.length > 0)
