@@ -7,9 +7,22 @@ import type { VerifiedEvidence } from '#evidence/verify.ts';
 import { compileCel } from '#policy/cel/expression.ts';
 import { DecisionTime } from '#policy/cel/time.ts';
 import { bool, int, listOf, record, string } from '#policy/cel/types.ts';
-import { at, decideCase, question, soundBook, subject } from '../test/support/policy-case.ts';
+import { decide } from '#policy/decide.ts';
+import type { Decision } from '#policy/decision.ts';
+import { EvidenceIndex } from '#policy/evidence-index.ts';
+import {
+  at,
+  decideCase,
+  defaultPolicies,
+  digestNamed,
+  EvidenceBook,
+  file,
+  question,
+  soundBook,
+  subject,
+} from '../test/support/policy-case.ts';
 import { benchmark } from './support.ts';
-import type { Bench } from './support.ts';
+import type { Bench, BenchRow, Goal } from './support.ts';
 
 const book = soundBook();
 book.approval('person-1');
@@ -81,6 +94,60 @@ const variables = {
   name: 'model.safetensors',
 };
 
+const manyFiles = 10_000;
+
+/** An artifact of 10 000 scanned files, of which all but ten have this role, and a question about each in turn. */
+function decideEach(role: 'weights' | 'steering'): (path: string) => Decision {
+  const files = Array.from({ length: manyFiles }, (_, index) =>
+    file(`part/${String(index).padStart(5, '0')}.x`, index < 10 ? 'steering' : role),
+  );
+  const many = { ...subject, files };
+  const evidence = new EvidenceBook();
+  evidence.observed({
+    files: files.map(({ path, sizeBytes, digest, present }) => ({
+      ...{ path, sizeBytes, present, sha256: hexOf(digest) },
+      gitOid: '0'.repeat(40),
+      lfs: role === 'weights',
+    })),
+  });
+  for (const { digest } of files) evidence.scan(digest);
+  evidence.scan(many.artifact);
+  evidence.bom(files);
+  evidence.approval('person-1');
+  const index = new EvidenceIndex('default', many, evidence.entries);
+  return (path) =>
+    decide({
+      policy: defaultPolicies,
+      question: { ...question, environment: 'production', files: [path] },
+      subject: many,
+      evidence: index,
+      at,
+      trustDigest: digestNamed('trust'),
+      checkpoint: { size: 1, rootHash: '' },
+    });
+}
+
+/** CPU milliseconds of one decision about one file. */
+function oneOfMany(name: string, role: 'weights' | 'steering', goal: Goal): Promise<BenchRow> {
+  const ask = decideEach(role);
+  let next = 0;
+  return benchmark(name, {
+    ours: () => {
+      const before = process.cpuUsage();
+      const rounds = role === 'weights' ? 1_000 : 100;
+      for (let count = 0; count < rounds; count += 1) {
+        assert.equal(ask(`part/${String((next += 7) % manyFiles).padStart(5, '0')}.x`).verdict, 'allow');
+      }
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / 1_000 / rounds;
+    },
+    peer: () => 6,
+    peerName: 'a minute for all of them, no measurement',
+    unit: 'CPU ms',
+    goal,
+  });
+}
+
 export const benches: readonly Bench[] = [
   {
     name: 'decide: production, tier high, against the same rules by hand without reasons',
@@ -91,6 +158,19 @@ export const benches: readonly Bench[] = [
         peerName: 'hand-written JavaScript that answers yes or no',
         unit: 'decisions/s',
         goal: { atLeast: 0.02, guard: true },
+      }),
+  },
+  {
+    name: 'decide: one of 10 000 weights files',
+    run: () => oneOfMany('decision about one of 10 000 weights files', 'weights', { atMost: 6, of: 'ours' }),
+  },
+  {
+    name: 'decide: one of 10 000 files that all steer loading',
+    run: () =>
+      oneOfMany('decision about one of 10 000 steering files', 'steering', {
+        atMost: 40,
+        of: 'ours',
+        guard: true,
       }),
   },
   {

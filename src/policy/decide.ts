@@ -4,6 +4,7 @@ import { limits } from '#lib/limits.ts';
 import { DecisionTime, parseInstant } from './cel/time.ts';
 import { approvalReasons } from './approval.ts';
 import { collectFacts } from './facts.ts';
+import type { EvidenceIndex } from './evidence-index.ts';
 import { builtInDeny, builtInReasons } from './integrity.ts';
 import { evaluatePolicy } from './evaluate.ts';
 import { ruleValues } from './values.ts';
@@ -18,8 +19,11 @@ export interface DecisionInput {
   readonly policy: CompiledPolicySet;
   readonly question: Question;
   readonly subject: DecisionSubject;
-  /** Only what `evidence/verify` accepted; what is not about the subject is ignored. */
-  readonly evidence: readonly VerifiedEvidence[];
+  /**
+   * Only what `evidence/verify` accepted; what is not about the subject is ignored. Whoever asks several questions about
+   * one subject makes the index once; the answers are the same.
+   */
+  readonly evidence: readonly VerifiedEvidence[] | EvidenceIndex;
   /** RFC 3339 UTC with whole seconds; max(clock, time of the last checkpoint). */
   readonly at: string;
   readonly trustDigest: Digest;

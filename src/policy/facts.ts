@@ -1,31 +1,13 @@
-import { hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
-import { systemNamespace } from '#evidence/statement.ts';
 import { limits } from '#lib/limits.ts';
-import { approvalOf, bomOf, observedOf, revocationOf, sandboxOf, scansOf, waiverOf } from './readings.ts';
+import { EvidenceIndex, order, rootNames } from './evidence-index.ts';
+import { approvalOf, revocationOf, waiverOf } from './readings.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { RootName, WaiverPredicate } from '#evidence/predicates.ts';
 import type { VerifiedEvidence } from '#evidence/verify.ts';
 import type { DecisionSubject, Question, SubjectFile } from './decision.ts';
-import type {
-  ApprovalReading,
-  BomReading,
-  ObservedReading,
-  SandboxReading,
-  ScanReading,
-} from './readings.ts';
-
-/** A reading of a statement together with where it stands. */
-export interface Proven<T> {
-  readonly reading: T;
-  readonly evidence: Digest;
-  readonly logIndex: number;
-}
-
-/** The scans of one thing: of each producer the newest; the worst of them counts. */
-export interface ScanFacts {
-  readonly newest: readonly Proven<ScanReading>[];
-}
+import type { About, Malformed, Observed, Proven, Read, ScanFacts } from './evidence-index.ts';
+import type { ApprovalReading, BomReading, SandboxReading, ScanReading } from './readings.ts';
 
 export interface FileFacts {
   readonly file: SubjectFile;
@@ -59,7 +41,7 @@ export interface Facts {
   /** Paths asked for that the artifact does not have. */
   readonly unknownPaths: readonly string[];
   readonly scan: ScanFacts;
-  readonly observed: readonly Proven<ObservedReading>[];
+  readonly observed: readonly Observed[];
   readonly bom: Proven<BomReading> | undefined;
   /** The newest run; of several by the same producer one in which the artifact acted, because a repetition proves nothing. */
   readonly sandbox: Proven<SandboxReading> | undefined;
@@ -67,11 +49,8 @@ export interface Facts {
   readonly waivers: readonly WaiverFacts[];
   readonly revocations: readonly RevocationFacts[];
   /** Newest of its kind about its subject and not readable: never ignored. */
-  readonly malformed: readonly { readonly evidence: Digest; readonly predicateType: string }[];
+  readonly malformed: readonly Malformed[];
 }
-
-const rootNames: readonly RootName[] = ['all', 'loading', 'weights'];
-const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /**
  * Verified evidence to facts. What is not about this artifact, one of its roots or one of its files, or belongs to
@@ -81,28 +60,32 @@ const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 export function collectFacts(
   question: Question,
   subject: DecisionSubject,
-  evidence: readonly VerifiedEvidence[],
+  evidence: readonly VerifiedEvidence[] | EvidenceIndex,
 ): Facts {
-  const about = relevant(question, subject, evidence);
-  const needed = neededFiles(question, subject);
-  const reader = new Reader(about);
+  const index = indexFor(question, subject, evidence);
+  const needed = index.needed(question.files);
+  const malformed = new Map<Digest, Malformed>();
+  const take = <T>(read: Read<T>): T => {
+    if (read.malformed !== undefined) malformed.set(read.malformed.evidence, read.malformed);
+    return read.value;
+  };
   const files = needed.files.map((entry) => ({
     ...entry,
-    scan: reader.scan(entry.file.digest, 'blob'),
+    scan: take(index.scan(entry.file.digest, 'blob')),
   }));
   return {
     question,
     subject,
     files,
     unknownPaths: needed.unknownPaths,
-    scan: concerning(reader.scan(subject.artifact, 'artifact'), subject, needed.files),
-    observed: reader.all(subject.artifact, predicateTypes.observed, observedOf),
-    bom: reader.all(subject.artifact, predicateTypes.bom, bomOf).at(-1),
-    sandbox: decisiveRun(reader.all(subject.artifact, predicateTypes.sandbox, sandboxOf)),
-    approvals: collectApprovals(question, subject, about),
-    waivers: collectWaivers(question, subject, about),
-    revocations: collectRevocations(subject, needed.files, about),
-    malformed: reader.malformed.toSorted((a, b) => order(a.evidence, b.evidence)),
+    scan: concerning(take(index.scan(subject.artifact, 'artifact')), index, needed.files),
+    observed: take(index.observed()),
+    bom: take(index.bom()),
+    sandbox: decisiveRun(take(index.sandbox())),
+    approvals: collectApprovals(question, subject, index.ofType(predicateTypes.approval)),
+    waivers: collectWaivers(question, subject, index.ofType(predicateTypes.waiver)),
+    revocations: collectRevocations(subject, needed.files, index.ofType(predicateTypes.revocation)),
+    malformed: [...malformed.values()].toSorted((a, b) => order(a.evidence, b.evidence)),
   };
 }
 
@@ -113,56 +96,15 @@ function decisiveRun(runs: readonly Proven<SandboxReading>[]): Proven<SandboxRea
   return same.findLast(({ reading }) => reading.outcome === 'acted') ?? newest;
 }
 
-/** One statement about the subject, with those of its subjects that are meant. */
-interface About {
-  readonly entry: VerifiedEvidence;
-  readonly digests: readonly Digest[];
-}
-
-function relevant(
+/** An index that was made for another subject or namespace is not believed: it is made again. */
+function indexFor(
   question: Question,
   subject: DecisionSubject,
-  evidence: readonly VerifiedEvidence[],
-): readonly About[] {
-  const known = new Map<string, Digest>([[hexOf(subject.artifact), subject.artifact]]);
-  for (const name of rootNames) {
-    const root = subject.roots[name];
-    if (root !== null) known.set(hexOf(root), root);
-  }
-  for (const { digest } of subject.files) known.set(hexOf(digest), digest);
-  const seen = new Set<Digest>();
-  const result: About[] = [];
-  for (const entry of evidence) {
-    if (seen.has(entry.envelopeDigest)) continue;
-    seen.add(entry.envelopeDigest);
-    const everywhere =
-      entry.statement.predicateType === predicateTypes.revocation && entry.namespace === systemNamespace;
-    if (entry.namespace !== question.namespace && !everywhere) continue;
-    const digests = entry.statement.subject
-      .map(({ digest }) => known.get(digest.sha256))
-      .filter((digest) => digest !== undefined);
-    if (digests.length > 0) result.push({ entry, digests });
-  }
-  return result.toSorted(
-    (a, b) => a.entry.logIndex - b.entry.logIndex || order(a.entry.envelopeDigest, b.entry.envelopeDigest),
-  );
-}
-
-function neededFiles(
-  question: Question,
-  subject: DecisionSubject,
-): {
-  readonly files: readonly { readonly file: SubjectFile; readonly asked: boolean }[];
-  readonly unknownPaths: readonly string[];
-} {
-  const asked = question.files === null ? null : new Set(question.files);
-  const paths = new Set(subject.files.map((file) => file.path));
-  return {
-    files: subject.files
-      .map((file) => ({ file, asked: asked === null || asked.has(file.path) }))
-      .filter(({ file, asked }) => asked || file.role === 'steering'),
-    unknownPaths: [...(asked ?? [])].filter((path) => !paths.has(path)),
-  };
+  evidence: readonly VerifiedEvidence[] | EvidenceIndex,
+): EvidenceIndex {
+  if (!(evidence instanceof EvidenceIndex)) return new EvidenceIndex(question.namespace, subject, evidence);
+  if (evidence.subject === subject && evidence.namespace === question.namespace) return evidence;
+  return new EvidenceIndex(question.namespace, subject, evidence.evidence);
 }
 
 /**
@@ -172,77 +114,19 @@ function neededFiles(
  */
 function concerning(
   scan: ScanFacts,
-  subject: DecisionSubject,
+  index: EvidenceIndex,
   needed: readonly { readonly file: SubjectFile }[],
 ): ScanFacts {
-  const others = new Set(subject.files.map(({ path }) => path));
-  for (const { file } of needed) others.delete(file.path);
+  if (scan.newest.every(({ reading }) => reading.findings.length === 0)) return scan;
+  const paths = new Set(needed.map(({ file }) => file.path));
+  const isOther = (path: string): boolean => index.placeOf.has(path) && !paths.has(path);
   const narrow = (reading: ScanReading): ScanReading => {
-    const findings = reading.findings.filter(({ path }) => path === null || !others.has(path));
+    const findings = reading.findings.filter(({ path }) => path === null || !isOther(path));
     const left = findings.length === reading.findings.length;
     if (left || reading.findings.length >= limits.findingsPerFile) return reading;
     return { ...reading, findings, verdict: findings.length === 0 ? 'clean' : reading.verdict };
   };
   return { newest: scan.newest.map((proven) => ({ ...proven, reading: narrow(proven.reading) })) };
-}
-
-/** Reads the statements of one kind about one subject, and notes those that cannot be read. */
-class Reader {
-  readonly malformed: { readonly evidence: Digest; readonly predicateType: string }[] = [];
-  readonly #bySubject = new Map<string, VerifiedEvidence[]>();
-  readonly #scans = new Map<Digest, ReadonlyMap<string, ScanReading> | undefined>();
-
-  constructor(about: readonly About[]) {
-    for (const { entry, digests } of about) {
-      for (const digest of digests) {
-        const key = `${entry.statement.predicateType}\n${digest}`;
-        const list = this.#bySubject.get(key);
-        if (list === undefined) this.#bySubject.set(key, [entry]);
-        else list.push(entry);
-      }
-    }
-  }
-
-  /** In log order. An unreadable statement counts as bad news unless a readable one came after it. */
-  all<T>(
-    digest: Digest,
-    predicateType: string,
-    read: (predicate: unknown, entry: VerifiedEvidence) => T | undefined,
-  ): readonly Proven<T>[] {
-    const result: Proven<T>[] = [];
-    let unreadable: VerifiedEvidence | undefined;
-    for (const entry of this.#bySubject.get(`${predicateType}\n${digest}`) ?? []) {
-      const reading = read(entry.statement.predicate, entry);
-      if (reading === undefined) unreadable = entry;
-      else {
-        unreadable = undefined;
-        result.push({ reading, evidence: entry.envelopeDigest, logIndex: entry.logIndex });
-      }
-    }
-    if (
-      unreadable !== undefined &&
-      !this.malformed.some(({ evidence }) => evidence === unreadable.envelopeDigest)
-    )
-      this.malformed.push({ evidence: unreadable.envelopeDigest, predicateType });
-    return result;
-  }
-
-  scan(digest: Digest, scope: 'blob' | 'artifact'): ScanFacts {
-    const newest = new Map<string, Proven<ScanReading>>();
-    for (const scan of this.all(digest, predicateTypes.scan, (_, entry) => this.#resultOf(digest, entry))) {
-      if (scan.reading.scope !== scope) continue;
-      newest.delete(scan.reading.producer);
-      newest.set(scan.reading.producer, scan);
-    }
-    return { newest: [...newest.values()] };
-  }
-
-  /** A statement has results about up to a thousand blobs: it is read once. */
-  #resultOf(digest: Digest, entry: VerifiedEvidence): ScanReading | undefined {
-    if (!this.#scans.has(entry.envelopeDigest))
-      this.#scans.set(entry.envelopeDigest, scansOf(entry.statement.predicate));
-    return this.#scans.get(entry.envelopeDigest)?.get(hexOf(digest));
-  }
 }
 
 function rootsNamed(subject: DecisionSubject, digests: readonly Digest[]): readonly RootName[] {
@@ -259,7 +143,6 @@ function collectApprovals(
 ): readonly ApprovalFacts[] {
   const result: ApprovalFacts[] = [];
   for (const { entry, digests } of about) {
-    if (entry.statement.predicateType !== predicateTypes.approval) continue;
     const read = approvalOf(entry.statement.predicate);
     if (read === undefined) continue;
     const { reading } = read;
@@ -278,7 +161,6 @@ function collectWaivers(
 ): readonly WaiverFacts[] {
   const result: WaiverFacts[] = [];
   for (const { entry, digests } of about) {
-    if (entry.statement.predicateType !== predicateTypes.waiver) continue;
     const reading = waiverOf(entry.statement.predicate);
     if (reading === undefined || reading.namespace !== question.namespace) continue;
     if (!reading.environments.includes(question.environment)) continue;
@@ -296,7 +178,6 @@ function collectRevocations(
 ): readonly RevocationFacts[] {
   const result: RevocationFacts[] = [];
   for (const { entry, digests } of about) {
-    if (entry.statement.predicateType !== predicateTypes.revocation) continue;
     const reading = revocationOf(entry.statement.predicate);
     const revoked = new Set<string>(digests);
     const root = rootNames.find((name) => revoked.has(subject.roots[name] ?? ''));

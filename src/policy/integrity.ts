@@ -1,5 +1,4 @@
 import { limits } from '#lib/limits.ts';
-import { hexOf } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { Reason } from './decision.ts';
 import type { Facts } from './facts.ts';
@@ -96,13 +95,11 @@ function revokedReasons({ revocations }: Facts): readonly Reason[] {
   );
 }
 
-function observedReasons({ question, subject, observed }: Facts): readonly Reason[] {
+function observedReasons({ question, observed }: Facts): readonly Reason[] {
   const reasons: Reason[] = [];
-  const digests = new Map(subject.files.map((file) => [file.path, hexOf(file.digest)]));
-  for (const { reading, evidence } of observed) {
-    const differing = reading.files.filter((file) => digests.get(file.path) !== file.sha256);
+  for (const { differing, evidence } of observed) {
     if (differing.length === 0 || reasons.length >= limits.reasonsPerRule) continue;
-    const paths = listed(differing.map((file) => file.path));
+    const paths = listed(differing);
     reasons.push(
       builtInDeny(
         'integrity.observed-mismatch',

@@ -1,12 +1,24 @@
 import { hexOf } from '#artifact/digest.ts';
 import type { Fields } from './cel/types.ts';
-import type { Facts, FileFacts, Proven, ScanFacts } from './facts.ts';
+import type { Proven, ScanFacts } from './evidence-index.ts';
+import type { Facts, FileFacts } from './facts.ts';
 import type { SandboxReading, ScanReading } from './readings.ts';
 
 const verdicts = ['clean', 'suspicious', 'malicious'] as const;
 
-/** The scans of one thing as one: the worst verdict, complete only if all are, the oldest instant. */
+/** Facts do not change: what was made of them once is what it would be the next time. */
+const scanValues = new WeakMap<ScanFacts, Fields>();
+
 function scanValue(scan: ScanFacts): Fields {
+  const known = scanValues.get(scan);
+  if (known !== undefined) return known;
+  const value = summaryOf(scan);
+  scanValues.set(scan, value);
+  return value;
+}
+
+/** The scans of one thing as one: the worst verdict, complete only if all are, the oldest instant. */
+function summaryOf(scan: ScanFacts): Fields {
   const readings = scan.newest.map(({ reading }) => reading);
   const worst = readings.reduce((sum, { verdict }) => Math.max(sum, verdicts.indexOf(verdict)), 0);
   const all = <T>(of: (reading: ScanReading) => readonly T[]): readonly T[] => [

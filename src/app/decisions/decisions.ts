@@ -139,7 +139,7 @@ async function takeDecision(ports: DecisionPorts, question: Question, dossier: D
     policy,
     question,
     subject: dossier.subject,
-    evidence: dossier.evidence,
+    evidence: dossier.index,
     at: formatInstant(nowOf(ports, dossier)),
     trustDigest,
     checkpoint: { size: dossier.head.size, rootHash: dossier.head.rootHash },
@@ -193,7 +193,7 @@ function holds(decision: Decision, nowMs: number): boolean {
 }
 
 function isRevoked(dossier: Dossier): boolean {
-  return dossier.evidence.some((entry) => entry.statement.predicateType === predicateTypes.revocation);
+  return dossier.index.ofType(predicateTypes.revocation).length > 0;
 }
 
 /** Failing is a deny with the error as its reason (DESIGN "Fail closed"). Not kept: it says nothing about the artifact. */

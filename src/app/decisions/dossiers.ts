@@ -12,6 +12,7 @@ import { verifyLogged } from '#evidence/verify.ts';
 import type { VerifiedEvidence } from '#evidence/verify.ts';
 import type { Trust } from '#evidence/trust.ts';
 import type { DecisionSubject } from '#policy/decision.ts';
+import { EvidenceIndex } from '#policy/evidence-index.ts';
 
 /** Everything that a decision about one artifact in one namespace looks at, up to one checkpoint. */
 export interface Dossier {
@@ -19,6 +20,8 @@ export interface Dossier {
   readonly subject: DecisionSubject;
   /** Verified against the trust root; what did not verify is in `rejected` and counts for nothing. */
   readonly evidence: readonly VerifiedEvidence[];
+  /** The same evidence, looked up once for all questions. */
+  readonly index: EvidenceIndex;
   readonly rejected: readonly {
     readonly evidence: LoggedEvidence;
     readonly reasons: readonly { readonly code: string; readonly message: string }[];
@@ -184,7 +187,8 @@ async function load(ports: DossierPorts, namespace: string, artifact: Digest): P
     if (verified.ok) evidence.push(verified.evidence);
     else rejected.push({ evidence: entry, reasons: verified.reasons });
   }
-  return { namespace, subject, evidence, rejected, head, snapshots };
+  const index = new EvidenceIndex(namespace, subject, evidence);
+  return { namespace, subject, evidence, index, rejected, head, snapshots };
 }
 
 /** What an intake brought must not look like a repository of the hub: a rule may trust those by their name. */
