@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
+import type { EvidenceBook } from '../../test/support/policy-case.ts';
 import {
   after,
   at,
   defaultPolicies,
   digestNamed,
-  EvidenceBook,
   file,
   question,
   soundBook,
