@@ -16,7 +16,7 @@ const zeros = new Uint8Array(endBytes);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-const refuse = (why: string): Fault =>
+export const refuseArchive = (why: string): Fault =>
   new Fault('bundle.invalid', `this is not an archive that can be read here: ${why}`);
 
 /**
@@ -38,7 +38,7 @@ export function encodeTar(entries: readonly TarEntry[]): Uint8Array {
   };
   for (const { name, bytes } of entries) {
     parsePathName(name);
-    if (names.has(name)) throw refuse(`two files are called \`${name.slice(0, 200)}\``);
+    if (names.has(name)) throw refuseArchive(`two files are called \`${name.slice(0, 200)}\``);
     names.add(name);
     const encoded = encoder.encode(name);
     if (encoded.length > nameBytes) {
@@ -78,7 +78,7 @@ function encodeHeader(name: Uint8Array, sizeBytes: number, type: '0' | 'x'): Uin
 }
 
 /** Sum of the header's bytes with the checksum field taken as spaces. */
-function checksum(header: Uint8Array): number {
+export function checksum(header: Uint8Array): number {
   let sum = 0;
   for (let index = 0; index < blockBytes; index++)
     sum += index >= 148 && index < 156 ? 32 : (header[index] ?? 0);
@@ -92,50 +92,50 @@ function checksum(header: Uint8Array): number {
  */
 export function parseTar(bytes: Uint8Array): readonly TarEntry[] {
   if (bytes.length > limits.tarBytes) throw new Fault('limit.exceeded', 'the archive is too large');
-  if (bytes.length % blockBytes !== 0) throw refuse('it is cut off');
+  if (bytes.length % blockBytes !== 0) throw refuseArchive('it is cut off');
   const entries: TarEntry[] = [];
   const names = new Set<string>();
   let offset = 0;
   let pax: ReadonlyMap<string, string> = new Map();
   for (;;) {
     const header = bytes.subarray(offset, offset + blockBytes);
-    if (header.length < blockBytes) throw refuse('its end is missing');
+    if (header.length < blockBytes) throw refuseArchive('its end is missing');
     if (header.every((byte) => byte === 0)) break;
-    if (octal(header, 148, 8) !== checksum(header)) throw refuse('a header has a wrong checksum');
+    if (octal(header, 148, 8) !== checksum(header)) throw refuseArchive('a header has a wrong checksum');
     const type = String.fromCharCode(header[156] ?? 0);
     const sizeBytes = sizeOf(header, pax);
     const content = bytes.subarray(offset + blockBytes, offset + blockBytes + sizeBytes);
-    if (content.length !== sizeBytes) throw refuse('a file is cut off');
+    if (content.length !== sizeBytes) throw refuseArchive('a file is cut off');
     offset += blockBytes * (1 + Math.ceil(sizeBytes / blockBytes));
     if (type === 'x') {
-      if (pax.size > 0) throw refuse('two extended headers follow each other');
+      if (pax.size > 0) throw refuseArchive('two extended headers follow each other');
       pax = parsePax(content);
       continue;
     }
-    if (type !== '0' && type !== '\0') throw refuse('it holds something that is not a regular file');
+    if (type !== '0' && type !== '\0') throw refuseArchive('it holds something that is not a regular file');
     const name = safeName(pax.get('path') ?? headerName(header));
-    if (names.has(name)) throw refuse(`two files are called \`${name.slice(0, 200)}\``);
+    if (names.has(name)) throw refuseArchive(`two files are called \`${name.slice(0, 200)}\``);
     if (names.size >= limits.tarEntries) throw new Fault('limit.exceeded', 'the archive has too many files');
     names.add(name);
     entries.push({ name, bytes: content });
     pax = new Map();
   }
-  if (pax.size > 0 || bytes.length - offset < endBytes) throw refuse('its end is missing');
-  if (bytes.subarray(offset).some((byte) => byte !== 0)) throw refuse('there are bytes after its end');
+  if (pax.size > 0 || bytes.length - offset < endBytes) throw refuseArchive('its end is missing');
+  if (bytes.subarray(offset).some((byte) => byte !== 0)) throw refuseArchive('there are bytes after its end');
   return entries;
 }
 
 function sizeOf(header: Uint8Array, pax: ReadonlyMap<string, string>): number {
   const written = pax.get('size');
-  if (written !== undefined && !/^\d{1,15}$/.test(written)) throw refuse('a size is not a number');
+  if (written !== undefined && !/^\d{1,15}$/.test(written)) throw refuseArchive('a size is not a number');
   return written === undefined ? octal(header, 124, 12) : Number(written);
 }
 
-function octal(header: Uint8Array, start: number, length: number): number {
+export function octal(header: Uint8Array, start: number, length: number): number {
   const text = /^ *([0-7]{1,11})[\0 ]*$/.exec(
     Buffer.from(header.subarray(start, start + length)).toString('latin1'),
   )?.[1];
-  if (text === undefined) throw refuse('a number in a header is not octal');
+  if (text === undefined) throw refuseArchive('a number in a header is not octal');
   return Number.parseInt(text, 8);
 }
 
@@ -145,7 +145,7 @@ function textField(header: Uint8Array, start: number, length: number): string {
   return decode(end === -1 ? field : field.subarray(0, end));
 }
 
-function headerName(header: Uint8Array): string {
+export function headerName(header: Uint8Array): string {
   const prefix = textField(header, 257, 5) === 'ustar' ? textField(header, 345, 155) : '';
   const name = textField(header, 0, nameBytes);
   return prefix === '' ? name : `${prefix}/${name}`;
@@ -155,11 +155,11 @@ function decode(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch {
-    throw refuse('a name is not UTF-8');
+    throw refuseArchive('a name is not UTF-8');
   }
 }
 
-function parsePax(content: Uint8Array): ReadonlyMap<string, string> {
+export function parsePax(content: Uint8Array): ReadonlyMap<string, string> {
   const records = new Map<string, string>();
   let offset = 0;
   while (offset < content.length) {
@@ -168,20 +168,20 @@ function parsePax(content: Uint8Array): ReadonlyMap<string, string> {
     const length = /^[1-9]\d*$/.test(digits) ? Number(digits) : 0;
     const record = content.subarray(space + 1, offset + length);
     if (length <= digits.length + 1 || offset + length > content.length || record.at(-1) !== 0x0a)
-      throw refuse('an extended header is malformed');
+      throw refuseArchive('an extended header is malformed');
     const text = decode(record.subarray(0, -1));
     const equals = text.indexOf('=');
-    if (equals < 1) throw refuse('an extended header is malformed');
+    if (equals < 1) throw refuseArchive('an extended header is malformed');
     records.set(text.slice(0, equals), text.slice(equals + 1));
     offset += length;
   }
   return records;
 }
 
-function safeName(name: string): string {
+export function safeName(name: string): string {
   try {
     return parsePathName(name);
   } catch {
-    throw refuse('a file has an unsafe name');
+    throw refuseArchive('a file has an unsafe name');
   }
 }

@@ -1,5 +1,8 @@
 import type { CollectSource } from '#artifact/source.ts';
+import { collectGit } from './git/git.ts';
 import { collectHttps } from './https.ts';
+import { collectOci } from './oci/oci.ts';
+import { collectS3 } from './s3/s3.ts';
 import type { Site } from './site.ts';
 
 /** One door to all foreign places that are not hubs. */
@@ -8,8 +11,12 @@ export function openCollect(site: Site): CollectSource {
     switch (request.kind) {
       case 'https':
         return collectHttps(site, request, sink);
-      default:
-        throw new Error('not yet');
+      case 's3':
+        return collectS3(site, request, sink);
+      case 'git':
+        return collectGit(site, request, sink);
+      case 'oci':
+        return collectOci(site, request, sink);
     }
   };
 }

@@ -24,6 +24,10 @@ export interface Credential {
 export interface Site {
   readonly egress: Egress;
   readonly credentials: readonly Credential[];
+  /** A directory of ours for what must lie on disk while it is read; made where it is not there. */
+  readonly scratch: string;
+  /** Bytes of one intake, also where they are packed. */
+  readonly mostBytes: number;
   readonly timeouts?: HttpTimeouts;
 }
 

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { openCollect } from '#adapters/sources/collect.ts';
 import type { Credential } from '#adapters/sources/site.ts';
 import type { Intakes } from '#adapters/postgres/intakes.ts';
@@ -38,6 +40,10 @@ export function openSourcesOf(
   const { owned, producers, arrivals, writer, credentials } = rooms;
   const [observe] = producers.producers;
   if (observe === undefined) throw new Error('table 1 is empty');
+  const mostBytes = configuration['intake-limit'] * GiB;
+  const scratch = join(configuration.data, 'scratch');
+  // What a killed process left there is of no use to anybody.
+  rmSync(scratch, { recursive: true, force: true });
   const egress = openEgress(configuration['intake-hosts']);
   return openSources({
     ...tables,
@@ -46,12 +52,12 @@ export function openSourcesOf(
     owned,
     observe,
     egress,
-    collect: openCollect({ egress, credentials }),
+    collect: openCollect({ egress, credentials, scratch, mostBytes }),
     intake: arrivals.intake,
     complete: arrivals.complete,
     write: async (namespace, statements) =>
       void (await writer.write(namespace, statements, stores.keys.evidence)),
-    mostBytes: configuration['intake-limit'] * GiB,
+    mostBytes,
     failed: failed('an intake of a source failed'),
   });
 }

@@ -6,6 +6,7 @@ import type { Environment } from '#evidence/predicates.ts';
 import { repositoryName, revisionName } from '#gates/pull/target.ts';
 import { Fault } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
+import { parsePathName } from '#lib/path-name.ts';
 
 /** What a caller asks for, as `POST /wb/v1/intakes` takes it. */
 export interface IntakeBody {
@@ -174,6 +175,7 @@ function parseS3(text: string, { endpoint, region = 'us-east-1' }: IntakeBody): 
   if (bucket === undefined) throw invalid('write `s3://bucket/prefix`');
   if (!/^[a-z0-9-]{1,40}$/.test(region)) throw invalid('the region is not one');
   const prefix = match?.[2]?.replace(/\/$/, '') ?? '';
+  if (prefix !== '') parsePathName(prefix);
   const url = endpoint === undefined ? undefined : parseUrl(endpoint);
   if (url !== undefined && (url.pathname !== '/' || url.search !== ''))
     throw invalid('the endpoint has a path', 'write `https://host` or `https://host:port`');
