@@ -56,6 +56,7 @@ const nobody: Desk = {
     tokens: unreachable,
     revokeToken: unreachable,
   },
+  adoptions: { keep: unreachable, list: unreachable, show: unreachable },
   intakes: {
     order: unreachable,
     show: unreachable,

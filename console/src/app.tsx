@@ -1,5 +1,7 @@
 import { useCallback, useEffect, useMemo, useState, type ReactElement } from 'react';
 import { openClient, type WhoamiAnswer } from './api/client.ts';
+import { AdoptionPage } from './pages/adoption.tsx';
+import { AdoptionsPage } from './pages/adoptions.tsx';
 import { ArtifactPage } from './pages/artifact.tsx';
 import { InventoryPage } from './pages/inventory.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
@@ -84,6 +86,8 @@ function Page(): ReactElement {
   const route = useRoute();
   if (route.page === 'inventory') return <InventoryPage search={route.search} />;
   if (route.page === 'artifact') return <ArtifactPage key={route.digest} digest={route.digest} />;
+  if (route.page === 'adoptions') return <AdoptionsPage />;
+  if (route.page === 'adoption') return <AdoptionPage key={route.id} id={route.id} />;
   return (
     <Empty title="There is no such page">
       <Link to={{ page: 'inventory', search: '' }}>Go to the inventory</Link>

@@ -4,6 +4,8 @@ import { useSyncExternalStore } from 'react';
 export type Route =
   | { readonly page: 'inventory'; readonly search: string }
   | { readonly page: 'artifact'; readonly digest: string }
+  | { readonly page: 'adoptions' }
+  | { readonly page: 'adoption'; readonly id: string }
   | { readonly page: 'unknown' };
 
 const base = '/console/';
@@ -13,6 +15,9 @@ export function parseRoute(pathname: string, query: string): Route {
   if (rest === '' || rest === 'index.html') {
     return { page: 'inventory', search: new URLSearchParams(query).get('search') ?? '' };
   }
+  if (/^adoptions\/?$/.test(rest)) return { page: 'adoptions' };
+  const id = /^adoptions\/(sha256(?::|%3A)[0-9a-f]{64})\/?$/i.exec(rest)?.[1];
+  if (id !== undefined) return { page: 'adoption', id: decodeURIComponent(id).toLowerCase() };
   const digest = /^artifacts\/(sha256(?::|%3A)[0-9a-f]{64})\/?$/i.exec(rest)?.[1];
   return digest === undefined
     ? { page: 'unknown' }
@@ -21,6 +26,8 @@ export function parseRoute(pathname: string, query: string): Route {
 
 export function encodeRoute(route: Route): string {
   if (route.page === 'artifact') return `${base}artifacts/${route.digest}`;
+  if (route.page === 'adoptions') return `${base}adoptions`;
+  if (route.page === 'adoption') return `${base}adoptions/${route.id}`;
   const search = route.page === 'inventory' && route.search !== '' ? route.search : undefined;
   return search === undefined ? base : `${base}?${new URLSearchParams({ search }).toString()}`;
 }

@@ -72,6 +72,7 @@ const predicates: readonly (readonly [pattern: RegExp, name: string, tone: Tone]
   [/\/evidence\/observed\//, 'Arrival', 'quiet'],
   [/\/evidence\/trust-root\//, 'Trust root', 'quiet'],
   [/\/evidence\/policy\//, 'Policy', 'quiet'],
+  [/\/evidence\/adoption\//, 'Adoption', 'quiet'],
   [/\/evidence\/tally\//, 'Tally', 'quiet'],
   [/verification_summary/, 'Decision', 'quiet'],
   [/model_signing/, 'Release signature', 'good'],

@@ -40,6 +40,10 @@ const scannedSchema = Type.Object({
   results: Type.Array(Type.Object({ sha256: hex, sizeBytes: Type.Integer({ minimum: 0 }) })),
 });
 
+const adoptedSchema = Type.Object({
+  report: Type.Object({ sha256: hex, sizeBytes: Type.Integer({ minimum: 0 }) }),
+});
+
 export interface Rebuilt {
   readonly entries: number;
   readonly snapshots: number;
@@ -101,6 +105,11 @@ async function rebuildEntry(
       sizeBytes,
     }));
     await link(tables, namespace, blobs);
+    return undefined;
+  }
+  if (predicateType === predicateTypes.adoption && Check(adoptedSchema, predicate)) {
+    const { sha256, sizeBytes } = predicate.report;
+    await link(tables, namespace, [{ digest: digestOfHex(sha256), sizeBytes }]);
     return undefined;
   }
   if (predicateType !== predicateTypes.observed || !Check(observedSchema, predicate)) return undefined;

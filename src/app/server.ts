@@ -75,11 +75,14 @@ export async function makePeopleListener(
   const app = makeListener('people', logger, metrics);
   answerFaults(app, metrics);
   app.addHook('onSend', async (_request, reply) => {
+    // A page of somebody else's making brings a policy of its own, a stricter one.
+    const own = reply.getHeader('content-security-policy');
     reply.headers({
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
       'x-frame-options': 'DENY',
       'content-security-policy':
+        own ??
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     });
   });

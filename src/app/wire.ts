@@ -78,7 +78,10 @@ export interface House extends Tables {
   /** Envelope digest of the newest entry of a predicate in a namespace. */
   newestOf(namespace: string, predicateType: string): Promise<Digest | undefined>;
   /** Entries of one predicate in a namespace, newest first. */
-  newestEntries(namespace: string, predicateType: string, limit: number): Promise<readonly LoggedEvidence[]>;
+  newestEntries(
+    namespace: string,
+    asked: Parameters<typeof findNewestEntries>[2],
+  ): Promise<readonly LoggedEvidence[]>;
   close(): Promise<void>;
 }
 
@@ -135,8 +138,7 @@ export async function openHouse(
     fatal: fatal.promise,
     systemEntries: (predicateType) => findSystemEntries(database, predicateType),
     newestOf: (namespace, predicateType) => findNewestEntry(database, namespace, predicateType),
-    newestEntries: (namespace, predicateType, limit) =>
-      findNewestEntries(database, namespace, { predicateType, limit }),
+    newestEntries: (namespace, asked) => findNewestEntries(database, namespace, asked),
     close: async () => {
       await sources.close();
       await arrivals.close();

@@ -15,6 +15,7 @@ export const predicateTypes = {
   tally: 'https://weighbridge.dev/evidence/tally/v1',
   upstreamIncident: 'https://weighbridge.dev/evidence/upstream-incident/v1',
   sandbox: 'https://weighbridge.dev/evidence/sandbox/v1',
+  adoption: 'https://weighbridge.dev/evidence/adoption/v1',
   bom: 'https://cyclonedx.org/bom',
   decision: 'https://slsa.dev/verification_summary/v1',
   modelSignature: 'https://model_signing/signature/v1.0',
@@ -246,4 +247,44 @@ export interface UpstreamIncidentPredicate {
   readonly message: string;
   /** Path in the repository; null where the incident is about the whole commit. */
   readonly path: string | null;
+}
+
+/**
+ * Subjects: the digest of the report, then up to 999 artifacts that it found, with one result for each of them in `results`. What somebody
+ * found on machines of theirs before Weighbridge stood in front: a statement about what is there, on which no decision
+ * rests. Paths, host names and names of directories stay in the report, which is a blob and no evidence.
+ */
+export interface AdoptionPredicate {
+  readonly adoptedAt: string;
+  /** Pseudonymous id of the person. */
+  readonly person: string;
+  readonly namespace: string;
+  readonly report: { readonly sha256: string; readonly sizeBytes: number; readonly at: string };
+  /** Above 999 artifacts a report has several statements; `part` counts from 1. */
+  readonly part: number;
+  readonly parts: number;
+  readonly scanner: ProducerIdentity;
+  /** False where the run could not look at everything. */
+  readonly complete: boolean;
+  readonly totals: AdoptionTotals;
+  readonly results: readonly AdoptionResult[];
+}
+
+export interface AdoptionTotals {
+  readonly models: number;
+  readonly files: number;
+  readonly sizeBytes: number;
+  readonly origins: Readonly<Record<'proved' | 'claimed' | 'contradicted' | 'unknown', number>>;
+  readonly risks: Readonly<Record<Severity, number>>;
+}
+
+export interface AdoptionResult {
+  /** Hex SHA-256 of the artifact. */
+  readonly sha256: string;
+  /** `hf://models/org/name@<commit>` where a hub cache held it; null otherwise. */
+  readonly source: string | null;
+  readonly origin: 'proved' | 'claimed' | 'contradicted' | 'unknown';
+  readonly verdict: ScanVerdict;
+  readonly completeness: Completeness;
+  readonly risks: Readonly<Record<Severity, number>>;
 }

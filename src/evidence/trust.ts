@@ -82,6 +82,7 @@ export const defaultAssertions: readonly Assertion[] = [
       predicateTypes.policy,
       predicateTypes.tally,
       predicateTypes.upstreamIncident,
+      predicateTypes.adoption,
     ],
     namespaces: ['*'],
   },

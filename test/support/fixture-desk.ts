@@ -1,3 +1,4 @@
+import { fixtureAdoptions } from './fixture-adoptions.ts';
 import { parseDigest, type Digest } from '#artifact/digest.ts';
 import type { Appended, Caller, Desk } from '#app/routes/people.ts';
 import type { ArtifactDetail, ArtifactRow } from '#app/routes/schemas.ts';
@@ -403,6 +404,7 @@ export function openFixtureDesk(): {
       tokens: absent,
       revokeToken: absent,
     },
+    adoptions: fixtureAdoptions,
     intakes: { order: absent, show: absent, list: absent, upload: absent, complete: absent },
   };
   return { desk, recorded, fail };

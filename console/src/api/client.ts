@@ -450,6 +450,257 @@ export type TriageRepositoryBody = {
   readonly revision: string | null;
 };
 
+export type KeepAdoptionAnswer = {
+  readonly id: string;
+  readonly lookedAt: string;
+  readonly keptAt: string;
+  readonly logIndex: number;
+  readonly complete: boolean;
+  readonly models: number;
+  readonly files: number;
+  readonly sizeBytes: number;
+  readonly origins: {
+    readonly proved: number;
+    readonly claimed: number;
+    readonly contradicted: number;
+    readonly unknown: number;
+  };
+  readonly risks: {
+    readonly critical: number;
+    readonly high: number;
+    readonly medium: number;
+    readonly low: number;
+  };
+};
+
+export type KeepAdoptionBody = {
+  readonly version: 1;
+  readonly at: string;
+  readonly scanner: {
+    readonly name: string;
+    readonly version: string;
+    readonly ruleSetDigest: string;
+  };
+  readonly roots: readonly string[];
+  readonly complete: boolean;
+  readonly incompleteReasons: readonly string[];
+  readonly filesListed: boolean;
+  readonly totals: {
+    readonly models: number;
+    readonly files: number;
+    readonly sizeBytes: number;
+    readonly distinctBytes: number;
+    readonly duplicateBytes: number;
+    readonly partialBytes: number;
+    readonly unreferencedBytes: number;
+    readonly origins: {
+      readonly proved: number;
+      readonly claimed: number;
+      readonly contradicted: number;
+      readonly unknown: number;
+    };
+    readonly risks: {
+      readonly critical: number;
+      readonly high: number;
+      readonly medium: number;
+      readonly low: number;
+    };
+  };
+  readonly work: {
+    readonly filesHashed: number;
+    readonly filesKnown: number;
+    readonly bytesHashed: number;
+    readonly blobsScanned: number;
+  };
+  readonly models: readonly ({
+    readonly name: string;
+    readonly layout: "hub-cache" | "hub-folder" | "ollama" | "folder";
+    readonly location: string;
+    readonly source: {
+      readonly type: "models" | "datasets" | "spaces";
+      readonly id: string;
+      readonly commit: string | null;
+      readonly references: readonly string[];
+    } | null;
+    readonly artifact: string | null;
+    readonly fileCount: number;
+    readonly sizeBytes: number;
+    readonly origin: {
+      readonly state: "proved" | "claimed" | "contradicted" | "unknown";
+      readonly detail: string;
+    };
+    readonly verdict: "clean" | "suspicious" | "malicious";
+    readonly completeness: "complete" | "inconclusive";
+    readonly formats: readonly string[];
+    readonly risks: {
+      readonly critical: number;
+      readonly high: number;
+      readonly medium: number;
+      readonly low: number;
+    };
+    readonly files: readonly ({
+      readonly path: string;
+      readonly sizeBytes: number;
+      readonly digest: string | null;
+      readonly role: "weights" | "steering" | "documentation";
+      readonly formats: readonly string[];
+      readonly verdict: "clean" | "suspicious" | "malicious";
+      readonly completeness: "complete" | "inconclusive";
+    })[];
+  })[];
+  readonly risks: readonly ({
+    readonly severity: "critical" | "high" | "medium" | "low";
+    readonly kind: "malicious" | "suspicious" | "altered" | "unlisted" | "outside-link" | "unknown-origin" | "unread" | "inconclusive" | "pickle-beside-safetensors" | "remote-code" | "moved-reference" | "duplicate" | "unreferenced" | "partial" | "world-writable";
+    readonly model: number | null;
+    readonly rule: string | null;
+    readonly message: string;
+    readonly remedy: string;
+    readonly count: number;
+    readonly paths: readonly string[];
+  })[];
+};
+
+export type ListAdoptionsAnswer = {
+  readonly items: readonly {
+    readonly id: string;
+    readonly lookedAt: string;
+    readonly keptAt: string;
+    readonly logIndex: number;
+    readonly complete: boolean;
+    readonly models: number;
+    readonly files: number;
+    readonly sizeBytes: number;
+    readonly origins: {
+      readonly proved: number;
+      readonly claimed: number;
+      readonly contradicted: number;
+      readonly unknown: number;
+    };
+    readonly risks: {
+      readonly critical: number;
+      readonly high: number;
+      readonly medium: number;
+      readonly low: number;
+    };
+  }[];
+  readonly next: string | null;
+};
+
+export type ListAdoptionsQuery = {
+  readonly before?: string;
+};
+
+export type ShowAdoptionAnswer = {
+  readonly adoption: {
+    readonly id: string;
+    readonly lookedAt: string;
+    readonly keptAt: string;
+    readonly logIndex: number;
+    readonly complete: boolean;
+    readonly models: number;
+    readonly files: number;
+    readonly sizeBytes: number;
+    readonly origins: {
+      readonly proved: number;
+      readonly claimed: number;
+      readonly contradicted: number;
+      readonly unknown: number;
+    };
+    readonly risks: {
+      readonly critical: number;
+      readonly high: number;
+      readonly medium: number;
+      readonly low: number;
+    };
+  };
+  readonly report: {
+    readonly version: 1;
+    readonly at: string;
+    readonly scanner: {
+      readonly name: string;
+      readonly version: string;
+      readonly ruleSetDigest: string;
+    };
+    readonly roots: readonly string[];
+    readonly complete: boolean;
+    readonly incompleteReasons: readonly string[];
+    readonly filesListed: boolean;
+    readonly totals: {
+      readonly models: number;
+      readonly files: number;
+      readonly sizeBytes: number;
+      readonly distinctBytes: number;
+      readonly duplicateBytes: number;
+      readonly partialBytes: number;
+      readonly unreferencedBytes: number;
+      readonly origins: {
+        readonly proved: number;
+        readonly claimed: number;
+        readonly contradicted: number;
+        readonly unknown: number;
+      };
+      readonly risks: {
+        readonly critical: number;
+        readonly high: number;
+        readonly medium: number;
+        readonly low: number;
+      };
+    };
+    readonly work: {
+      readonly filesHashed: number;
+      readonly filesKnown: number;
+      readonly bytesHashed: number;
+      readonly blobsScanned: number;
+    };
+    readonly models: readonly ({
+      readonly name: string;
+      readonly layout: "hub-cache" | "hub-folder" | "ollama" | "folder";
+      readonly location: string;
+      readonly source: {
+        readonly type: "models" | "datasets" | "spaces";
+        readonly id: string;
+        readonly commit: string | null;
+        readonly references: readonly string[];
+      } | null;
+      readonly artifact: string | null;
+      readonly fileCount: number;
+      readonly sizeBytes: number;
+      readonly origin: {
+        readonly state: "proved" | "claimed" | "contradicted" | "unknown";
+        readonly detail: string;
+      };
+      readonly verdict: "clean" | "suspicious" | "malicious";
+      readonly completeness: "complete" | "inconclusive";
+      readonly formats: readonly string[];
+      readonly risks: {
+        readonly critical: number;
+        readonly high: number;
+        readonly medium: number;
+        readonly low: number;
+      };
+      readonly files: readonly ({
+        readonly path: string;
+        readonly sizeBytes: number;
+        readonly digest: string | null;
+        readonly role: "weights" | "steering" | "documentation";
+        readonly formats: readonly string[];
+        readonly verdict: "clean" | "suspicious" | "malicious";
+        readonly completeness: "complete" | "inconclusive";
+      })[];
+    })[];
+    readonly risks: readonly ({
+      readonly severity: "critical" | "high" | "medium" | "low";
+      readonly kind: "malicious" | "suspicious" | "altered" | "unlisted" | "outside-link" | "unknown-origin" | "unread" | "inconclusive" | "pickle-beside-safetensors" | "remote-code" | "moved-reference" | "duplicate" | "unreferenced" | "partial" | "world-writable";
+      readonly model: number | null;
+      readonly rule: string | null;
+      readonly message: string;
+      readonly remedy: string;
+      readonly count: number;
+      readonly paths: readonly string[];
+    })[];
+  };
+};
+
 export type WhoamiAnswer = {
   readonly class: string;
   readonly namespace: string;
@@ -482,6 +733,9 @@ export interface Client {
   showIntake(id: string, signal?: AbortSignal): Promise<Answered<ShowIntakeAnswer>>;
   showUpstreams(signal?: AbortSignal): Promise<Answered<ShowUpstreamsAnswer>>;
   triageRepository(body: TriageRepositoryBody, signal?: AbortSignal): Promise<Answered<TriageRepositoryAnswer>>;
+  keepAdoption(body: KeepAdoptionBody, signal?: AbortSignal): Promise<Answered<KeepAdoptionAnswer>>;
+  listAdoptions(query: ListAdoptionsQuery, signal?: AbortSignal): Promise<Answered<ListAdoptionsAnswer>>;
+  showAdoption(id: string, signal?: AbortSignal): Promise<Answered<ShowAdoptionAnswer>>;
   whoami(signal?: AbortSignal): Promise<Answered<WhoamiAnswer>>;
   logHead(signal?: AbortSignal): Promise<Answered<LogHeadAnswer>>;
 }
@@ -553,6 +807,9 @@ export function openClient(token: string): Client {
     showIntake: (id, signal) => ask({ method: 'GET', path: `/wb/v1/intakes/${encodeURIComponent(id)}`, signal }),
     showUpstreams: (signal) => ask({ method: 'GET', path: `/wb/v1/upstreams`, signal }),
     triageRepository: (body, signal) => ask({ method: 'POST', path: `/wb/v1/triage`, body, signal }),
+    keepAdoption: (body, signal) => ask({ method: 'POST', path: `/wb/v1/adoptions`, body, signal }),
+    listAdoptions: (query, signal) => ask({ method: 'GET', path: `/wb/v1/adoptions`, query, signal }),
+    showAdoption: (id, signal) => ask({ method: 'GET', path: `/wb/v1/adoptions/${encodeURIComponent(id)}`, signal }),
     whoami: (signal) => ask({ method: 'GET', path: `/wb/v1/whoami`, signal }),
     logHead: (signal) => ask({ method: 'GET', path: `/wb/v1/log/head`, signal }),
   };

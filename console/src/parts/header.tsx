@@ -17,6 +17,9 @@ export function Header(): ReactElement {
           <img src={mark} width="28" height="28" alt="" />
           Weighbridge
         </Link>
+        <nav aria-label="Sections" className="sections">
+          <Link to={{ page: 'adoptions' }}>Adoptions</Link>
+        </nav>
         {head.value === undefined ? null : (
           <p className="log-head" title={`${head.value.origin}\nroot ${head.value.rootHash}`}>
             <span>Log: {count(head.value.size, 'entry').replace('entrys', 'entries')}</span>

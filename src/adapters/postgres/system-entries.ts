@@ -21,6 +21,23 @@ export async function findSystemEntries(
   return rows.map(parseEvidenceRow);
 }
 
+/** Statements of one predicate in a namespace, newest first, from before a log index on. Fault `ledger.unavailable`. */
+export async function findNewestEntries(
+  database: Database,
+  namespace: string,
+  asked: { readonly predicateType: string; readonly limit: number; readonly before?: number | undefined },
+): Promise<readonly LoggedEvidence[]> {
+  const rows = await asLedger(
+    database.ask(namespace, {
+      name: 'ledger-newest-entries',
+      text: `SELECT ${evidenceColumns} FROM weighbridge.log_entry
+        WHERE namespace = $1 AND predicate_type = $2 AND log_index < $3 ORDER BY log_index DESC LIMIT $4`,
+      values: [namespace, asked.predicateType, asked.before ?? Number.MAX_SAFE_INTEGER, asked.limit],
+    }),
+  );
+  return rows.map(parseEvidenceRow);
+}
+
 /** Envelope digest of the newest entry of a predicate in a namespace. Fault `ledger.unavailable`. */
 export async function findNewestEntry(
   database: Database,
@@ -36,21 +53,4 @@ export async function findNewestEntry(
     }),
   );
   return row === undefined ? undefined : digestColumn(row, 'envelope_digest');
-}
-
-/** The newest entries of a predicate in a namespace, newest first. Fault `ledger.unavailable`. */
-export async function findNewestEntries(
-  database: Database,
-  namespace: string,
-  { predicateType, limit }: { readonly predicateType: string; readonly limit: number },
-): Promise<readonly LoggedEvidence[]> {
-  const rows = await asLedger(
-    database.askAsLog({
-      name: 'ledger-newest-entries',
-      text: `SELECT ${evidenceColumns} FROM weighbridge.log_entry WHERE namespace = $1 AND predicate_type = $2
-        ORDER BY log_index DESC LIMIT $3`,
-      values: [namespace, predicateType, limit],
-    }),
-  );
-  return rows.map(parseEvidenceRow);
 }

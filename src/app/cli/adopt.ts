@@ -1,13 +1,16 @@
 import { resolve } from 'node:path';
+import { parseJson } from '#lib/json.ts';
 import { Fault } from '#lib/fault.ts';
+import { limits } from '#lib/limits.ts';
 import { systemClock, steadyClock } from '#lib/clock.ts';
 import { writeFileDurably } from '#lib/durable-file.ts';
 import { printable } from '#lib/printable.ts';
 import type { AdoptionReport } from '../adopt/report.ts';
 import { readConfiguration } from '../config.ts';
-import { dataOption } from './connection.ts';
+import { callServer, dataOption, member } from './connection.ts';
 import { outputFormat, outputOption, print } from './command.ts';
 import type { Command, CommandContext, CommandInput } from './command.ts';
+import { postToServer } from './remote.ts';
 
 const defaultState = 'weighbridge-adopt.state';
 
@@ -24,6 +27,15 @@ export const adopt: Command = {
       name: 'upstream',
       value: 'URL',
       summary: 'hub that is asked what it lists; the configured one by default',
+    },
+    {
+      name: 'server',
+      summary: 'give the report to the running server of --data, which keeps it as evidence',
+    },
+    {
+      name: 'server-url',
+      value: 'URL',
+      summary: 'give it to a server elsewhere, at its console address, with WEIGHBRIDGE_ADMIN_TOKEN',
     },
     outputOption,
     dataOption,
@@ -42,6 +54,7 @@ export const adopt: Command = {
     const { exitOfAdoption } = await import('../adopt/report.ts');
     if (plan.report !== undefined) await writeReport(plan.report, report, context);
     await print(context.stdout, format === 'json' ? `${JSON.stringify(report)}\n` : renderAdoption(report));
+    await upload(input, context, report);
     return exitOfAdoption(report);
   },
 };
@@ -136,6 +149,21 @@ async function writeReport(path: string, report: AdoptionReport, context: Comman
   const { renderAdoptionHtml } = await import('../adopt/html.ts');
   await writeFileDurably(path, new TextEncoder().encode(renderAdoptionHtml(report)), { mode: 0o600 });
   await print(context.stderr, `report written to ${printable(path)}\n`);
+}
+
+/** Gives the report to a server where one was named; a report that is too large goes without its lists of files. */
+async function upload(input: CommandInput, context: CommandContext, report: AdoptionReport): Promise<void> {
+  const address = input.flags.get('server-url');
+  if (address === undefined && !input.flags.has('server')) return;
+  const large = Buffer.byteLength(JSON.stringify(report)) > limits.adoptReportBytes;
+  const models = report.models.map((model) => ({ ...model, files: [] }));
+  const body = large ? { ...report, filesListed: false, models } : report;
+  const call = { method: 'POST', path: '/wb/v1/adoptions', body } as const;
+  const answer =
+    address === undefined
+      ? await callServer(input, context, call)
+      : await postToServer(address, context, call);
+  await print(context.stderr, `kept by the server as adoption ${String(member(parseJson(answer), 'id'))}\n`);
 }
 
 /** A word as a POSIX shell reads it back. */

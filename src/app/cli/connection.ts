@@ -123,7 +123,8 @@ function exchange(
   });
 }
 
-function parseRefusal(bytes: Uint8Array): Fault {
+/** The Fault that a server answered with. */
+export function parseRefusal(bytes: Uint8Array): Fault {
   const parsed = parseJson(bytes, { bytes: limits.requestBytes });
   const error = member(parsed, 'error');
   const code = member(error, 'code');

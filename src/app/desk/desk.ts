@@ -9,6 +9,7 @@ import type { Caller, Desk } from '../routes/people.ts';
 import { openTriageDesk } from '../triage/triage-desk.ts';
 import type { House } from '../wire.ts';
 import { openAccessDesk } from './access.ts';
+import { openAdoptionDesk } from './adoptions.ts';
 import { examine } from './doctor.ts';
 import { exportDecision } from './export.ts';
 import { openIntakesDesk } from './intakes.ts';
@@ -64,6 +65,14 @@ export function openDesk(house: House): Desk {
     exportBundle: (question) => exportDecision(house, question),
     doctor: () => examine(house),
     access: openAccessDesk(house),
+    adoptions: openAdoptionDesk({
+      blobs: stores.blobs,
+      catalog,
+      clock,
+      write,
+      find: (query) => log.ledger.find(query),
+      newest: house.newestEntries,
+    }),
     intakes: openIntakesDesk(house),
     upstreams: openUpstreamDesk(house),
     triage: openTriageDesk(house.configuration),

@@ -136,10 +136,19 @@ const summaries: Readonly<Record<string, string>> = {
   [predicateTypes.approval]: 'approved by a person',
   [predicateTypes.waiver]: 'a rule was waived',
   [predicateTypes.revocation]: 'revoked by a person',
+  [predicateTypes.adoption]: 'found by an adoption',
   [predicateTypes.modelSignature]: 'signed with the release key',
 };
 
-const instantMembers = ['observedAt', 'scannedAt', 'approvedAt', 'waivedAt', 'revokedAt', 'timeVerified'];
+const instantMembers = [
+  'observedAt',
+  'scannedAt',
+  'approvedAt',
+  'waivedAt',
+  'revokedAt',
+  'adoptedAt',
+  'timeVerified',
+];
 
 function evidenceRow(entry: VerifiedEvidence, dossier: Dossier): EvidenceRow {
   const { predicateType, predicate } = entry.statement;

@@ -19,7 +19,10 @@ export function openUpstreamDesk(
 ): UpstreamDesk {
   return {
     view: async (namespace) => {
-      const logged = await house.newestEntries(namespace, predicateTypes.upstreamIncident, read);
+      const logged = await house.newestEntries(namespace, {
+        predicateType: predicateTypes.upstreamIncident,
+        limit: read,
+      });
       const incidents = logged.map(incidentOf).filter((incident) => incident !== undefined);
       const sinceMs = house.clock.now() - dayMs;
       const young = incidents.filter(({ at }) => Date.parse(at) >= sinceMs);

@@ -5,6 +5,8 @@ import type { Environment, RootName } from '#evidence/predicates.ts';
 import type { Decision, Question } from '#policy/decision.ts';
 import type { FastifyRequest } from 'fastify';
 import { accessRoutes } from './access.ts';
+import { adoptionRoutes } from './adoptions.ts';
+import type { AdoptionDesk } from './adoptions.ts';
 import type { AccessDesk } from './access.ts';
 import { intakeRoutes } from './intakes.ts';
 import type { IntakesDesk } from './intakes.ts';
@@ -85,6 +87,7 @@ export interface Desk {
   exportBundle(question: Question): Promise<Uint8Array>;
   doctor(): Promise<{ readonly healthy: boolean; readonly checks: readonly DoctorCheck[] }>;
   readonly access: AccessDesk;
+  readonly adoptions: AdoptionDesk;
   readonly intakes: IntakesDesk;
   readonly upstreams: UpstreamDesk;
   readonly triage: Triage;
@@ -105,6 +108,7 @@ export function peopleRoutes(app: TypedApp, desk: Desk, authenticate: Authentica
   intakeRoutes(app, desk.intakes, authenticate);
   upstreamRoutes(app, desk.upstreams, authenticate);
   triageRoutes(app, desk.triage, authenticate);
+  adoptionRoutes(app, desk.adoptions, authenticate);
 
   app.get(
     '/wb/v1/whoami',
