@@ -27,6 +27,7 @@ import { openLoopbackHub } from '../support/hub/hub.ts';
 import { gguf, safetensors, tensor } from '../support/model-bytes.ts';
 import { called, named, pickle, text } from '../support/pickle-assembler.ts';
 import { openPythonHub, pythonIn } from '../support/python-hub.ts';
+import { openWholeHouse } from '../support/whole-house.ts';
 import { cleanEnvironment, removeFolder, root, runProgram, runWeighbridge } from '../support/server.ts';
 
 const python = pythonIn('venv');
@@ -495,4 +496,117 @@ test('names that would act in a terminal or a browser are shown, not obeyed', as
   assert.doesNotMatch(page, /<script|<img/i);
   assert.match(page, /&lt;script&gt;alert\(1\)/);
   assert.doesNotMatch(page, /\b(?:src|href)="(?!#m)/);
+});
+
+test('a server keeps reports as evidence without paths, lists them, and shows them to its own people only', async (t) => {
+  const folder = await folderFor(t);
+  const secretName = 'project-zebra';
+  const commit = 'd'.repeat(40);
+  await write(folder, {
+    [`models/${secretName}/pytorch_model.bin`]: evil,
+    [`models/${secretName}/<img src=x onerror=alert(1)>.safetensors`]: weights(1),
+    [`cache/models--acme--encoder/snapshots/${commit}/model.safetensors`]: weights(2),
+    'cache/models--acme--encoder/refs/main': commit,
+  });
+  await using house = await openWholeHouse();
+  const words = ['adopt', 'models', 'cache', '--offline', '--output', 'json'];
+  const local = await runWeighbridge([...words, '--server', '--data', house.server.data], {
+    directory: folder,
+  });
+  assert.equal(local.code, 2, local.stderr);
+  const id = /kept by the server as adoption (sha256:[0-9a-f]{64})/.exec(local.stderr)?.[1];
+  assert.ok(id, local.stderr);
+  await pause(1_100);
+  const environment = { WEIGHBRIDGE_ADMIN_TOKEN: house.server.token };
+  const remote = await runWeighbridge([...words, '--server-url', house.server.console], {
+    directory: folder,
+    environment,
+  });
+  assert.match(remote.stderr, /kept by the server as adoption/);
+  const stranger = await runWeighbridge([...words, '--server-url', house.server.console], {
+    directory: folder,
+    environment: { WEIGHBRIDGE_ADMIN_TOKEN: 'not-the-token-of-anybody' },
+  });
+  assert.equal(stranger.code, 1);
+  assert.match(stranger.stderr, /request\.unauthenticated/);
+  const plain = await runWeighbridge([...words, '--server-url', 'http://192.0.2.1:7081'], {
+    directory: folder,
+    environment,
+  });
+  assert.match(plain.stderr, /https address/);
+
+  const list = (await house.call('GET', '/wb/v1/adoptions')).body as {
+    readonly items: readonly {
+      readonly id: string;
+      readonly logIndex: number;
+      readonly risks: { readonly critical: number };
+    }[];
+  };
+  assert.equal(list.items.length, 2);
+  assert.equal(list.items[1]?.id, id);
+  assert.equal(list.items[1]?.risks.critical, 1);
+  const older = (await house.call('GET', `/wb/v1/adoptions?before=${list.items[0]?.logIndex}`))
+    .body as typeof list;
+  assert.deepEqual(
+    older.items.map((item) => item.id),
+    [id],
+  );
+
+  // The same report again is the same adoption.
+  const report: unknown = JSON.parse(local.stdout);
+  const again = await house.call('POST', '/wb/v1/adoptions', report);
+  assert.equal((again.body as { readonly id: string }).id, id);
+  assert.equal(((await house.call('GET', '/wb/v1/adoptions')).body as typeof list).items.length, 2);
+
+  const shown = (await house.call('GET', `/wb/v1/adoptions/${id}`)).body as {
+    readonly report: AdoptionReport;
+  };
+  assert.equal(shown.report.models.length, 2);
+  assert.ok(Check(adoptionReportSchema, shown.report));
+  const headers = { authorization: `Bearer ${house.server.token}` };
+  const file = await fetch(`${house.server.console}/wb/v1/adoptions/${id}/report.json`, { headers });
+  assert.deepEqual(await file.json(), report);
+  const page = await fetch(`${house.server.console}/wb/v1/adoptions/${id}/report.html`, { headers });
+  assert.match(
+    page.headers.get('content-security-policy') ?? '',
+    /default-src 'none'; style-src 'sha256-[^;]*;.*sandbox$/,
+  );
+  assert.match(page.headers.get('content-disposition') ?? '', /^attachment/);
+  assert.equal(page.headers.get('x-content-type-options'), 'nosniff');
+  const html = await page.text();
+  assert.doesNotMatch(html, /<img|<script/i);
+  assert.match(html, /&lt;img src=x/);
+
+  // Among everything that the server stores, only the reports say where files lie or what a directory is called.
+  const telling: string[] = [];
+  let statements = 0;
+  for (const entry of await readdir(join(house.server.data, 'blobs'), {
+    recursive: true,
+    withFileTypes: true,
+  })) {
+    if (!entry.isFile()) continue;
+    const bytes = await readFile(join(entry.parentPath, entry.name), 'latin1');
+    const payload = /"payload":"([^"]+)"/.exec(bytes)?.[1];
+    const said = payload === undefined ? bytes : Buffer.from(payload, 'base64').toString();
+    if (said.includes('evidence/adoption/v1')) statements += 1;
+    if (said.includes(secretName) || said.includes(folder)) telling.push(`sha256:${entry.name}`);
+  }
+  assert.ok(statements >= 2, 'the statements were among what was read');
+  assert.deepEqual(telling.sort(), list.items.map((item) => item.id).sort());
+
+  const bad = async (change: (copy: AdoptionReport & Record<string, unknown>) => unknown): Promise<number> =>
+    (await house.call('POST', '/wb/v1/adoptions', change(structuredClone(report) as never))).status;
+  const [first] = (report as AdoptionReport).risks;
+  assert.ok(first);
+  assert.equal(await bad((copy) => ({ ...copy, html: '<script>' })), 400);
+  assert.equal(await bad((copy) => ({ ...copy, version: 2 })), 400);
+  assert.equal(await bad((copy) => ({ ...copy, risks: [{ ...first, model: 9 }] })), 400);
+  assert.equal(await bad((copy) => ({ ...copy, risks: [{ ...first, message: 'a\u0000b' }] })), 400);
+  assert.equal(await bad((copy) => ({ ...copy, roots: ['x'.repeat(5_000)] })), 400);
+  const much = { ...(report as AdoptionReport), incompleteReasons: ['x'.repeat(33 * 2 ** 20)] };
+  assert.equal((await house.call('POST', '/wb/v1/adoptions', much)).status, 413);
+  const nobody = await fetch(`${house.server.console}/wb/v1/adoptions/${id}`);
+  assert.equal(nobody.status, 401);
+  assert.equal((await house.call('GET', `/wb/v1/adoptions/sha256:${'0'.repeat(64)}`)).status, 404);
+  assert.equal((await runWeighbridge(['doctor', '--data', house.server.data])).code, 0);
 });

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Browser } from 'playwright-core';
+import { renderAdoptionHtml } from '#app/adopt/html.ts';
 import { makeMetrics } from '#app/metrics.ts';
 import { makePeopleListener } from '#app/server.ts';
 import { Fault } from '#lib/fault.ts';
@@ -17,6 +21,7 @@ import {
 } from './browser.ts';
 import type { Visit, VisitOptions } from './browser.ts';
 import { digestOf, fixtureRows, fixtureToken, openFixtureDesk } from '../support/fixture-desk.ts';
+import { fixtureAdoption, fixtureReport } from '../support/fixture-adoptions.ts';
 import { missing } from '../support/foreign.ts';
 
 const { buildConsole } = createRequire(import.meta.url)('../../bin/launch.js') as {
@@ -273,6 +278,92 @@ test('refusing needs a reason and says that nothing outweighs it', { skip }, asy
   await leave(visited);
 });
 
+test(
+  'an adoption shows risks of that day by severity, filters them, and is saved as a page that does nothing',
+  { skip },
+  async () => {
+    const visited = await visit();
+    const { page } = visited;
+    await page.getByRole('link', { name: 'Adoptions' }).click();
+    const rows = page.getByRole('region', { name: 'Adoptions' }).getByRole('listitem');
+    await rows.first().waitFor();
+    assert.match(await rows.nth(0).innerText(), /3 models[^]*not everything was looked at[^]*2 critical/);
+    assert.match(await rows.nth(1).innerText(), /1 of 1 proved[^]*No risk found/);
+    await rows.nth(0).getByRole('link').click();
+    await page.getByRole('heading', { level: 1, name: 'What was there' }).waitFor();
+    const risks = page.getByRole('list', { name: 'Risks' }).getByRole('listitem');
+    assert.equal(await risks.count(), fixtureReport.risks.length);
+    assert.match(
+      await risks.first().innerText(),
+      /Critical[^]*Would run something[^]*posix\.system[^]*PKL-CALL-DENIED/,
+    );
+    await page.getByRole('button', { name: 'High 1' }).click();
+    assert.equal(await risks.count(), 1);
+    assert.match(await risks.first().innerText(), /U\+202E[^]*U\+001B/);
+    await page.getByRole('button', { name: 'All', exact: true }).click();
+    await page.getByLabel('Filter by model, file or words').fill('run-7');
+    assert.equal(await risks.count(), 3);
+    await page.getByLabel('Filter by model, file or words').fill('nothing like it');
+    await page.getByText('No risk matches.').waitFor();
+    const shown = await page.evaluate(() => document.body.innerText);
+    assert.doesNotMatch(shown, /[\u202a-\u202e\u2066-\u2069\u001b]/);
+    const [saved] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Save as HTML' }).click(),
+    ]);
+    const path = await saved.path();
+    assert.match(saved.suggestedFilename(), /^adoption-[0-9a-f]+\.html$/);
+    const file = readFileSync(path, 'utf8');
+    assert.doesNotMatch(file, /<script|<img|\u202e|\u001b/);
+    assert.match(file, /&lt;img src=x onerror=alert\(1\)&gt;/);
+    await page.goto(`${origin}/console/adoptions/${digestOf('00')}`);
+    await page.getByRole('heading', { name: 'This adoption is not here' }).waitFor();
+    await leave(visited);
+  },
+);
+
+for (const width of [1440, 390]) {
+  for (const dark of [false, true]) {
+    const scheme = dark ? 'dark' : 'light';
+    test(`the adoption report as a file fits and reads at ${width} px, ${scheme}`, { skip }, async () => {
+      assert.ok(browser);
+      const context = await browser.newContext({
+        viewport: { width, height: 900 },
+        colorScheme: scheme,
+        javaScriptEnabled: true,
+      });
+      const page = await context.newPage();
+      const trouble: string[] = [];
+      page.on('request', (request) => {
+        if (!request.url().startsWith('file:')) trouble.push(request.url());
+      });
+      page.on('console', (message) => trouble.push(message.text()));
+      page.on('dialog', (dialog) => {
+        trouble.push(dialog.message());
+        void dialog.dismiss();
+      });
+      const folder = mkdtempSync(join(tmpdir(), 'weighbridge-report-'));
+      writeFileSync(join(folder, 'report.html'), renderAdoptionHtml(fixtureReport));
+      await page.goto(`file://${folder}/report.html`);
+      await page.getByText('Would run').or(page.getByText('would run a command')).first().waitFor();
+      await keepScreen(page, `report-${width}-${scheme}`);
+      assert.deepEqual(await layoutFaults(page), []);
+      assert.deepEqual(await weakContrasts(page), []);
+      assert.deepEqual(trouble, []);
+      await context.close();
+      rmSync(folder, { recursive: true });
+    });
+  }
+}
+
+const awaited = {
+  inventory: 'bank/credit-scoring',
+  'artifact-good': 'signed by',
+  'artifact-bad': 'signed by',
+  adoptions: 'No risk found',
+  adoption: 'Would run something',
+} as const;
+
 for (const width of [1440, 768, 390]) {
   for (const dark of [false, true]) {
     const scheme = dark ? 'dark' : 'light';
@@ -283,17 +374,17 @@ for (const width of [1440, 768, 390]) {
         ['inventory', '/console/'],
         ['artifact-good', artifactPath(good)],
         ['artifact-bad', artifactPath(bad)],
+        ['adoptions', '/console/adoptions'],
+        ['adoption', `/console/adoptions/${fixtureAdoption.id}`],
       ] as const) {
         await page.goto(`${origin}${path}`);
         await page.getByRole('heading', { level: 1 }).waitFor();
-        await page
-          .getByText(name === 'inventory' ? 'bank/credit-scoring' : 'signed by')
-          .first()
-          .waitFor();
+        await page.getByText(awaited[name]).first().waitFor();
         await keepScreen(page, `${name}-${width}-${scheme}`);
         assert.deepEqual(await layoutFaults(page), [], name);
         assert.deepEqual(await weakContrasts(page), [], name);
       }
+      await page.goto(`${origin}${artifactPath(bad)}`);
       await page.getByRole('button', { name: 'Approve…' }).click();
       await page.getByText('An approval will not change this').waitFor();
       await keepScreen(page, `approve-${width}-${scheme}`);

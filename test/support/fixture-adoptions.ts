@@ -66,7 +66,7 @@ const risks: readonly AdoptionRisk[] = [
     kind: 'altered',
     model: 1,
     rule: null,
-    message: `altered on disk: the bytes are not those that were downloaded (SHA-256 now \`${'b4'.repeat(32)}\`)`,
+    message: `the bytes are not those that were downloaded (SHA-256 now \`${'b4'.repeat(32)}\`)`,
     remedy: 'do not load it; find out who wrote there, delete the file and download it again',
     count: 1,
     paths: ['model.safetensors'],
@@ -119,7 +119,7 @@ const risks: readonly AdoptionRisk[] = [
     kind: 'duplicate',
     model: null,
     rule: null,
-    message: 'the same 438012000 bytes stand in 3 places (`sha256:1f1f1f1f1f1f…`)',
+    message: 'the same 438 MB stand in 3 places (`sha256:1f1f1f1f1f1f…`)',
     remedy: 'keep one and let the others go, or pull through Weighbridge, which stores each content once',
     count: 3,
     paths: [

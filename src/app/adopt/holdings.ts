@@ -2,6 +2,7 @@ import type { Digest } from '#artifact/digest.ts';
 import { joined } from './found.ts';
 import type { RiskBook } from './risks.ts';
 import type { WeighedModel } from './weigh.ts';
+import { sizeWords } from './words.ts';
 
 interface Content {
   readonly sizeBytes: number;
@@ -55,7 +56,7 @@ export class Holdings {
       const said = {
         severity: 'low',
         kind: 'duplicate',
-        message: `the same ${content.sizeBytes} bytes stand in ${content.places.size} places (\`${digest.slice(0, 19)}…\`)`,
+        message: `the same ${sizeWords(content.sizeBytes)} stand in ${content.places.size} places (\`${digest.slice(0, 19)}…\`)`,
         remedy: 'keep one and let the others go, or pull through Weighbridge, which stores each content once',
       } as const;
       for (const place of content.places.values()) book.add(null, said, place);

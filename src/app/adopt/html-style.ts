@@ -12,7 +12,7 @@ font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;overflow-wrap
 h1{font-size:1.9rem;line-height:1.2;margin:.2rem 0}h2{font-size:1.25rem;margin:2rem 0 .75rem}h3{font-size:1.02rem;margin:0}
 p{margin:.3rem 0}a{color:var(--link)}code{font:.86em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .brand{font-weight:650;letter-spacing:.01em}.faint,.remedy,footer{color:var(--faint)}.roots code{margin-right:.6rem}
-.totals{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:.6rem;margin:1.2rem 0 0}
+.totals{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.6rem;margin:1.2rem 0 0}
 .total{display:flex;flex-direction:column-reverse;justify-content:flex-end;padding:.6rem .8rem;background:var(--card);border:1px solid var(--line);border-radius:.5rem}
 .total dd{margin:0;font-size:1.45rem;font-weight:650;font-variant-numeric:tabular-nums}.total dt{color:var(--faint);font-size:.9rem}
 .total.critical dd{color:var(--critical)}.total.high dd{color:var(--high)}.total.medium dd{color:var(--medium)}

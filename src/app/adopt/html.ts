@@ -136,7 +136,7 @@ function foreign(text: string): string {
 
 /** Our words, in which backticks quote what somebody else chose. */
 function sentence(text: string): string {
-  return printable(text)
+  return printable(/^[a-z]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text)
     .split(/(`[^`]*`)/)
     .map((part) =>
       part.length > 2 && part.startsWith('`') && part.endsWith('`')

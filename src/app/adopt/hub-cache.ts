@@ -4,6 +4,7 @@ import type { FoundFile, FoundModel, Notice } from './found.ts';
 import type { FolderEntry } from './open-folder.ts';
 import { outsideLink, writableByAll } from './survey.ts';
 import type { Place, Survey } from './survey.ts';
+import { sizeWords } from './words.ts';
 
 /** Name of a repository's folder in a hub cache: `models--org--name`. */
 const folderName = /^(models|datasets|spaces)--(.+)$/;
@@ -190,7 +191,7 @@ function unreferenced(path: string, { stats }: FolderEntry): Notice {
   return {
     kind: 'unreferenced',
     severity: 'low',
-    message: `${stats.size} bytes that no snapshot uses; they were not scanned`,
+    message: `${sizeWords(Number(stats.size))} that no snapshot uses; they were not scanned`,
     remedy: 'delete them with the hub client: `hf cache prune`',
     path,
   };

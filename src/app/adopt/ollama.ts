@@ -6,6 +6,7 @@ import type { FoundFile, Notice } from './found.ts';
 import type { FolderEntry, OpenFolder } from './open-folder.ts';
 import { outsideLink, writableByAll } from './survey.ts';
 import type { Place, Survey } from './survey.ts';
+import { sizeWords } from './words.ts';
 
 /** Does the folder hold the two folders of an Ollama store? The blobs say whether it is one. */
 export function isOllamaStore({ entries, folder }: Place): boolean {
@@ -42,7 +43,7 @@ export async function surveyOllama(survey: Survey, place: Place): Promise<void> 
       notices.push({
         kind: 'unreferenced',
         severity: 'low',
-        message: `${entry.stats.size} bytes that no manifest uses; they were not scanned`,
+        message: `${sizeWords(Number(entry.stats.size))} that no manifest uses; they were not scanned`,
         remedy: 'restart the Ollama server, which prunes its store, or delete them',
         path: joined(blobs.path, name),
       });

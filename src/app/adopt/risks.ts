@@ -105,7 +105,7 @@ function addAltered(book: RiskBook, index: number, model: WeighedModel): void {
       {
         severity: 'critical',
         kind: 'altered',
-        message: `altered on disk: the bytes are not those that were downloaded (SHA-256 now \`${now}\`)`,
+        message: `the bytes are not those that were downloaded (SHA-256 now \`${now}\`)`,
         remedy: 'do not load it; find out who wrote there, delete the file and download it again',
       },
       found.path,

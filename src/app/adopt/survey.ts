@@ -4,6 +4,7 @@ import { limits } from '#lib/limits.ts';
 import { isPartialName, joined } from './found.ts';
 import type { FoundModel, Notice } from './found.ts';
 import type { FolderEntry, OpenFolder } from './open-folder.ts';
+import { sizeWords } from './words.ts';
 
 export interface SurveyWatch {
   readonly signal?: AbortSignal | undefined;
@@ -118,7 +119,7 @@ export class Survey {
     notices.push({
       kind: 'partial',
       severity: 'low',
-      message: `a download that did not finish, ${entry.stats.size} bytes`,
+      message: `a download that did not finish, ${sizeWords(Number(entry.stats.size))}`,
       remedy: 'finish the download or delete what is left of it',
       path,
     });
