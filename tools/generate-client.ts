@@ -56,7 +56,12 @@ const nobody: Desk = {
     tokens: unreachable,
     revokeToken: unreachable,
   },
-  adoptions: { keep: unreachable, list: unreachable, show: unreachable },
+  adoptions: {
+    keep: unreachable,
+    list: unreachable,
+    show: unreachable,
+    page: () => ({ html: '', policy: '' }),
+  },
   intakes: {
     order: unreachable,
     show: unreachable,

@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
-import { adoptionReportSchema, type AdoptionReport } from '#app/adopt/report.ts';
+import { adoptionReportSchema, type AdoptionReport } from '#app/routes/adoption-report.ts';
 import { Check } from 'typebox/value';
 import { missing } from '../support/foreign.ts';
 import { openLoopbackHub } from '../support/hub/hub.ts';

@@ -1,5 +1,6 @@
 import { Fault } from '#lib/fault.ts';
-import type { AdoptedModel, AdoptionReport, AdoptionRisk } from '#app/adopt/report.ts';
+import type { AdoptedModel, AdoptionReport, AdoptionRisk } from '#app/routes/adoption-report.ts';
+import { renderAdoptionHtml, reportPolicy } from '#app/adopt/html.ts';
 import type { AdoptionDesk, AdoptionRow } from '#app/routes/adoptions.ts';
 import { parseDigest } from '#artifact/digest.ts';
 
@@ -184,6 +185,7 @@ const clean: AdoptionRow = {
 /** Two adoptions; what it is asked to keep, it refuses. */
 export const fixtureAdoptions: AdoptionDesk = {
   keep: () => Promise.reject(new Fault('resource.unknown', 'not part of the fixture')),
+  page: (report) => ({ html: renderAdoptionHtml(report), policy: reportPolicy }),
   list: async () => ({ items: [fixtureAdoption, clean], next: null }),
   show: async (_caller, id) => {
     if (id === fixtureAdoption.id) return { row: fixtureAdoption, report: fixtureReport };

@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import type { AdoptedModel, RiskKind, Severity } from './report.ts';
+import type { AdoptedModel, RiskKind, Severity } from '../routes/adoption-report.ts';
 
 /** What must be the same for bytes to be the same without reading them again. */
 export interface FileIdentity {

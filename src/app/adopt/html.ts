@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { printable } from '#lib/printable.ts';
 import { reportStyle } from './html-style.ts';
-import { severities } from './report.ts';
-import type { AdoptedModel, AdoptionReport, AdoptionRisk } from './report.ts';
+import { severities } from '../routes/adoption-report.ts';
+import type { AdoptedModel, AdoptionReport, AdoptionRisk } from '../routes/adoption-report.ts';
 import {
   countWords,
   layoutWords,

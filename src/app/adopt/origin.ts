@@ -3,7 +3,7 @@ import { hexOf } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { Fault } from '#lib/fault.ts';
 import type { FoundModel } from './found.ts';
-import type { Origin } from './report.ts';
+import type { Origin } from '../routes/adoption-report.ts';
 import type { AdoptionState, ListedFile } from './state.ts';
 
 /** A file of a model whose bytes are known. */

@@ -4,8 +4,8 @@ import type { Finding } from '#evidence/predicates.ts';
 import { notFinished } from '#producers/scan/scanner.ts';
 import { joined } from './found.ts';
 import type { Notice } from './found.ts';
-import { reportBounds, reportText, riskKinds, severities } from './report.ts';
-import type { AdoptionRisk, RiskKind, Severity } from './report.ts';
+import { reportBounds, reportText, riskKinds, severities } from '../routes/adoption-report.ts';
+import type { AdoptionRisk, RiskKind, Severity } from '../routes/adoption-report.ts';
 import { alteredFiles, findingsOf, isPickle } from './weigh.ts';
 import type { WeighedModel } from './weigh.ts';
 

@@ -1,6 +1,6 @@
 import { printable } from '#lib/printable.ts';
-import { severities } from './report.ts';
-import type { AdoptionReport, AdoptionRisk } from './report.ts';
+import { severities } from '../routes/adoption-report.ts';
+import type { AdoptionReport, AdoptionRisk } from '../routes/adoption-report.ts';
 import { countWords, modelWords, originWords, riskWords, scanWords, sizeWords } from './words.ts';
 
 /** Rows of the summary; the report file and `--output json` have all of them. */

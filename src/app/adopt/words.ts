@@ -1,4 +1,4 @@
-import type { AdoptedModel, RiskKind, Severity } from './report.ts';
+import type { AdoptedModel, RiskKind, Severity } from '../routes/adoption-report.ts';
 
 /** What people read for the words of a report; the console has its own. */
 export const riskWords: Readonly<Record<RiskKind, string>> = {

@@ -5,7 +5,7 @@ import { limits } from '#lib/limits.ts';
 import { systemClock, steadyClock } from '#lib/clock.ts';
 import { writeFileDurably } from '#lib/durable-file.ts';
 import { printable } from '#lib/printable.ts';
-import type { AdoptionReport } from '../adopt/report.ts';
+import type { AdoptionReport } from '../routes/adoption-report.ts';
 import { readConfiguration } from '../config.ts';
 import { callServer, dataOption, member } from './connection.ts';
 import { outputFormat, outputOption, print } from './command.ts';
@@ -51,7 +51,7 @@ export const adopt: Command = {
     const report = await look(input, context, plan);
     if (report === undefined) return 1;
     const { renderAdoption } = await import('../adopt/summary.ts');
-    const { exitOfAdoption } = await import('../adopt/report.ts');
+    const { exitOfAdoption } = await import('../routes/adoption-report.ts');
     if (plan.report !== undefined) await writeReport(plan.report, report, context);
     await print(context.stdout, format === 'json' ? `${JSON.stringify(report)}\n` : renderAdoption(report));
     await upload(input, context, report);

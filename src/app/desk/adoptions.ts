@@ -14,10 +14,10 @@ import type { Clock } from '#lib/clock.ts';
 import { Fault } from '#lib/fault.ts';
 import { parseJson } from '#lib/json.ts';
 import { limits } from '#lib/limits.ts';
-import { adoptionReportSchema } from '../adopt/report.ts';
-import type { AdoptedModel, AdoptionReport } from '../adopt/report.ts';
-import type { AdoptionDesk, AdoptionRow } from '../routes/adoptions.ts';
-import type { Caller } from '../routes/people.ts';
+import { adoptionReportSchema } from '../routes/adoption-report.ts';
+import type { AdoptedModel, AdoptionReport } from '../routes/adoption-report.ts';
+import { renderAdoptionHtml, reportPolicy } from '../adopt/html.ts';
+import type { Adopter, AdoptionDesk, AdoptionRow } from '../routes/adoptions.ts';
 
 export interface AdoptionDeskPorts {
   readonly blobs: BlobStore;
@@ -52,6 +52,7 @@ export function openAdoptionDesk(ports: AdoptionDeskPorts): AdoptionDesk {
         next: last === undefined ? null : String(last.logIndex),
       };
     },
+    page: (report) => ({ html: renderAdoptionHtml(report), policy: reportPolicy }),
     show: async ({ namespace }, id) => {
       const row = await findRow(ports, namespace, id);
       await using blob = row === undefined ? undefined : await ports.blobs.open(id);
@@ -64,7 +65,7 @@ export function openAdoptionDesk(ports: AdoptionDeskPorts): AdoptionDesk {
 
 async function keepReport(
   ports: AdoptionDeskPorts,
-  caller: Caller,
+  caller: Adopter,
   report: AdoptionReport,
 ): Promise<AdoptionRow> {
   for (const { model } of report.risks) {
@@ -89,7 +90,7 @@ async function keepReport(
 
 function statementsOf(
   report: AdoptionReport,
-  kept: { readonly caller: Caller; readonly id: Digest; readonly sizeBytes: number; readonly at: string },
+  kept: { readonly caller: Adopter; readonly id: Digest; readonly sizeBytes: number; readonly at: string },
 ): readonly Statement<AdoptionPredicate>[] {
   const { namespace, person } = kept.caller;
   const { models, files, sizeBytes, origins, risks } = report.totals;

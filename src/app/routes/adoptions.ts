@@ -1,11 +1,11 @@
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Digest } from '#artifact/digest.ts';
 import { parseDigest } from '#artifact/digest.ts';
 import { limits } from '#lib/limits.ts';
-import { adoptionReportSchema } from '../adopt/report.ts';
-import type { AdoptionReport } from '../adopt/report.ts';
-import type { Authenticate, Caller } from './people.ts';
+import { adoptionReportSchema } from './adoption-report.ts';
+import type { AdoptionReport } from './adoption-report.ts';
 import { digestSchema, faultSchema, instantSchema, nullable } from './schemas.ts';
 import type { Answer, TypedApp } from './type-provider.ts';
 
@@ -37,18 +37,28 @@ const adoptionRowSchema = Type.Object({
 });
 export type AdoptionRow = Answer<Static<typeof adoptionRowSchema>>;
 
+/** Who asks: the namespace that the answers are confined to, and the pseudonymous id that evidence carries. */
+export interface Adopter {
+  readonly namespace: string;
+  readonly person: string;
+}
+
 /** What the interface for people asks about adoptions. Every call is confined to the caller's namespace. */
 export interface AdoptionDesk {
   /** Keeps a report as a blob and its outcome as evidence; a report that is here already is not kept twice. */
-  keep(caller: Caller, report: AdoptionReport): Promise<AdoptionRow>;
+  keep(caller: Adopter, report: AdoptionReport): Promise<AdoptionRow>;
   /** Newest first. */
   list(
-    caller: Caller,
+    caller: Adopter,
     before?: number,
   ): Promise<{ readonly items: readonly AdoptionRow[]; readonly next: string | null }>;
   /** The report as it was kept. Fault `resource.unknown`. */
-  show(caller: Caller, id: Digest): Promise<{ readonly row: AdoptionRow; readonly report: AdoptionReport }>;
+  show(caller: Adopter, id: Digest): Promise<{ readonly row: AdoptionRow; readonly report: AdoptionReport }>;
+  /** The report as one HTML file, and the policy under which a browser may show it. */
+  page(report: AdoptionReport): { readonly html: string; readonly policy: string };
 }
+
+type Authenticate = (request: FastifyRequest) => Promise<Adopter>;
 
 const faults = { '4xx': faultSchema, '5xx': faultSchema };
 const security = [{ bearer: [] }];
@@ -122,12 +132,12 @@ function reportFiles(app: TypedApp, desk: AdoptionDesk, authenticate: Authentica
     { schema: { operationId: 'adoptionPage', security, params } },
     async (request, reply) => {
       const { report } = await desk.show(await authenticate(request), parseDigest(request.params.id));
-      const { renderAdoptionHtml, reportPolicy } = await import('../adopt/html.ts');
+      const { html, policy } = desk.page(report);
       return reply
         .type('text/html; charset=utf-8')
         .header('content-disposition', 'attachment; filename="adoption.html"')
-        .header('content-security-policy', `${reportPolicy}; frame-ancestors 'none'; sandbox`)
-        .send(renderAdoptionHtml(report));
+        .header('content-security-policy', `${policy}; frame-ancestors 'none'; sandbox`)
+        .send(html);
     },
   );
   app.get(

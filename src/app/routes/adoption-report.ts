@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { digestSchema, instantSchema } from '../routes/schemas.ts';
-import type { Answer } from '../routes/type-provider.ts';
+import { digestSchema, instantSchema } from './schemas.ts';
+import type { Answer } from './type-provider.ts';
 
 /** Gravest first. */
 export const severities = ['critical', 'high', 'medium', 'low'] as const;
