@@ -70,6 +70,7 @@ const nobody: Desk = {
     complete: unreachable,
   },
   upstreams: { view: unreachable },
+  sandbox: { order: unreachable, show: unreachable },
 };
 
 /** The OpenAPI document of the people's listener, made from the schemas of its routes. */

@@ -37,6 +37,8 @@ const accepts: Readonly<Record<ConfigName, string>> = {
   'interim-responses': '`on`, `off`',
   'accel-prefix': 'a path that starts and ends with `/`; set-up in [nginx](nginx.md)',
   'accel-from': 'IP addresses with commas between them',
+  sandbox: '`on-request`, `off`',
+  'sandbox-python': 'a program on the path, or an absolute path',
   'log-level': '`fatal`, `error`, `warn`, `info`, `debug`',
 };
 

@@ -140,6 +140,16 @@ export const configKeys = {
     parsePrefix,
   ),
   'accel-from': key('addresses that this nginx asks from', ['127.0.0.1'], parseAddresses),
+  sandbox: key(
+    'loading models in the sandbox: when somebody asks for it, or never',
+    'on-request' as const,
+    oneOf(['on-request', 'off']),
+  ),
+  'sandbox-python': key(
+    'Python with the libraries of your models, for the sandbox',
+    'python3',
+    (text) => text,
+  ),
   'log-level': key<LogLevel | undefined>(
     'least severe log line; `warn` on a terminal, else `info`',
     undefined,

@@ -8,6 +8,7 @@ import { headChannel, jobChannel, listen } from '#adapters/postgres/notification
 import { openIntakes } from '#adapters/postgres/intakes.ts';
 import { openOrigins } from '#adapters/postgres/origins.ts';
 import { openPeople } from '#adapters/postgres/people.ts';
+import { openSandboxRunner } from '#adapters/sandbox/open-runner.ts';
 import { openSettings } from '#adapters/postgres/settings.ts';
 import { findNewestEntries, findNewestEntry, findSystemEntries } from '#adapters/postgres/system-entries.ts';
 import { openTokens } from '#adapters/postgres/tokens.ts';
@@ -15,12 +16,14 @@ import { digestOfHex } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
 import { systemNamespace } from '#evidence/statement.ts';
-import type { LoggedEvidence } from '#evidence/statement.ts';
+import type { LoggedEvidence, Statement } from '#evidence/statement.ts';
 import { steadyClock } from '#lib/clock.ts';
 import type { Clock } from '#lib/clock.ts';
 import { toFault } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
 import { openProducers } from '#producers/producers.ts';
+import type { ProducerTable } from '#producers/producers.ts';
+import { sandboxLimits } from '#producers/sandbox/exercise.ts';
 import type { Configuration } from './config.ts';
 import { openDelivery } from './delivery.ts';
 import type { OpenDelivery } from './delivery.ts';
@@ -48,6 +51,9 @@ import type { Arrivals } from './intake/arrivals.ts';
 import { readCredentials } from './sources/credentials.ts';
 import { openOwnedNames } from './intake/owned-names.ts';
 import type { OwnedNames } from './intake/owned-names.ts';
+import { performRun } from './sandbox/perform-run.ts';
+import { openSandboxRuns } from './sandbox/sandbox-runs.ts';
+import type { SandboxRuns } from './sandbox/sandbox-runs.ts';
 import { openSourcesOf } from './sources/open.ts';
 import type { Sources } from './sources/sources.ts';
 import { openReconsideration } from './decisions/reconsider.ts';
@@ -68,6 +74,8 @@ export interface House extends Tables {
   readonly decisions: DecisionBook;
   readonly arrivals: Arrivals;
   readonly sources: Sources;
+  readonly producers: ProducerTable;
+  readonly sandboxRuns: SandboxRuns;
   readonly upstream: Hub;
   readonly head: HeadWatch;
   readonly metrics: Metrics;
@@ -121,11 +129,12 @@ export async function openHouse(
     await history.log.close();
     throw error;
   });
-  const { arrivals, sources, policies, delivery, reconsideration, head, producers } = rooms;
+  const { arrivals, sources, sandboxRuns, policies, delivery, reconsideration, head, producers } = rooms;
   const listening = listen(database, [
     { channel: headChannel, hear: head.wake },
     { channel: jobChannel, hear: arrivals.wake },
     { channel: jobChannel, hear: sources.wake },
+    { channel: jobChannel, hear: sandboxRuns.wake },
   ]);
   return {
     configuration,
@@ -140,6 +149,7 @@ export async function openHouse(
     newestOf: (namespace, predicateType) => findNewestEntry(database, namespace, predicateType),
     newestEntries: (namespace, asked) => findNewestEntries(database, namespace, asked),
     close: async () => {
+      await sandboxRuns.close();
       await sources.close();
       await arrivals.close();
       await policies.close();
@@ -208,7 +218,7 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     fromHub: async (snapshot) => !(await owned.isTaken(snapshot.namespace, snapshot.repository)),
   });
   const told = (entries: readonly LoggedEvidence[]): void => {
-    const concerned = [...dossiers.forget(entries), ...saidByPeople(entries)];
+    const concerned = [...dossiers.forget(entries), ...saidAfterwards(entries)];
     if (concerned.length > 0) reconsideration.about(concerned);
   };
   // Own writes are told at once and again by the watch; forgetting twice is harmless, forgetting late is not.
@@ -251,7 +261,8 @@ async function openRooms(site: Site, history: History, tables: Tables) {
     credentials,
   });
   const head = openHeadWatch(site, history, { startSize, told });
-  return { dossiers, writer, policies, delivery, decisions, reconsideration, ...ways, head };
+  const sandboxRuns = openSandboxQueue(site, tables, { ...ways, writer, decisions });
+  return { dossiers, writer, policies, delivery, decisions, reconsideration, ...ways, sandboxRuns, head };
 }
 
 /** How bytes get in: from the hub when they are asked for, from everywhere else when somebody orders it. */
@@ -269,7 +280,7 @@ function openWaysIn(
 ) {
   const { stores, configuration, clock, metrics, failed } = site;
   const { owned, writer, dossiers, delivery, credentials } = rooms;
-  const producers = openProducers();
+  const producers = openProducers(sandboxOf(configuration));
   producers.warm();
   const upstream = openUpstream(configuration, clock);
   const arrivals: Arrivals = openArrivals({
@@ -294,6 +305,46 @@ function openWaysIn(
   return { producers, arrivals, upstream, sources };
 }
 
+/** Runs in the sandbox that somebody orders: on the queue, signed with the evidence key, decided upon at once. */
+function openSandboxQueue(
+  { stores, failed }: Site,
+  { jobs, catalog }: Tables,
+  rooms: {
+    readonly producers: ProducerTable;
+    readonly arrivals: Arrivals;
+    readonly writer: LedgerWriter;
+    readonly decisions: DecisionBook;
+  },
+): SandboxRuns {
+  const { producers, arrivals, writer, decisions } = rooms;
+  const ports = {
+    catalog,
+    producer: producers.sandbox,
+    arrivals,
+    write: async (namespace: string, statements: readonly Statement[]) =>
+      void (await writer.write(namespace, statements, stores.keys.evidence)),
+    reconsider: decisions.reconsider,
+  };
+  return openSandboxRuns({
+    jobs,
+    perform: (namespace, artifact, signal) => performRun(ports, { namespace, artifact, signal }),
+    failed: failed('a run in the sandbox failed'),
+  });
+}
+
+/** The data directory stays out of what a sandbox shows, wherever the interpreter lives. */
+function sandboxOf(configuration: Configuration): Parameters<typeof openProducers>[0] {
+  if (configuration.sandbox === 'off') return {};
+  return {
+    sandbox: {
+      openRunner: () => openSandboxRunner({ hidden: [configuration.data] }),
+      python: configuration['sandbox-python'],
+      limits: sandboxLimits,
+      trustRemoteCode: false,
+    },
+  };
+}
+
 function openUpstream(configuration: Configuration, clock: Clock): Hub {
   const timeoutMs = configuration['upstream-timeout'] * 1000;
   return openHub({
@@ -305,12 +356,17 @@ function openUpstream(configuration: Configuration, clock: Clock): Hub {
   });
 }
 
-const human: readonly string[] = [predicateTypes.approval, predicateTypes.waiver, predicateTypes.revocation];
+const afterwards: readonly string[] = [
+  predicateTypes.approval,
+  predicateTypes.waiver,
+  predicateTypes.revocation,
+  predicateTypes.sandbox,
+];
 
-/** What people said may be about an artifact of which no dossier is in memory; its kept decisions change all the same. */
-function saidByPeople(entries: readonly LoggedEvidence[]) {
+/** What is said later, by people or by the sandbox, may be about an artifact of which no dossier is in memory; its kept decisions change all the same. */
+function saidAfterwards(entries: readonly LoggedEvidence[]) {
   return entries
-    .filter(({ statement }) => human.includes(statement.predicateType))
+    .filter(({ statement }) => afterwards.includes(statement.predicateType))
     .flatMap(({ namespace, statement }) =>
       statement.subject.map(({ digest }) => ({ namespace, artifact: digestOfHex(digest.sha256) })),
     );

@@ -52,6 +52,20 @@ export function jobsContract(name: string, open: () => Promise<OpenedJobs>): voi
     assert.deepEqual(await jobs.count(), [{ queue: 'scan', state: 'done', jobs: 1 }]);
   });
 
+  contract('the newest job of a key says how it stands', async ({ jobs, other }) => {
+    assert.equal(await jobs.newest('team-a', 'scan', 'a'), undefined);
+    await jobs.enqueue([job('a', { maxAttempts: 1 }), job('a', { namespace: 'team-b' }), job('b')]);
+    assert.equal((await other.newest('team-a', 'scan', 'a'))?.state, 'waiting');
+    const claimed = (await claim(jobs)).filter(({ key, namespace }) => key === 'a' && namespace === 'team-a');
+    assert.equal((await other.newest('team-a', 'scan', 'a'))?.state, 'running');
+    assert.equal(await jobs.fail(one(claimed), 'it broke'), 'dead');
+    const dead = await other.newest('team-a', 'scan', 'a');
+    assert.deepEqual([dead?.state, dead?.lastError], ['dead', 'it broke']);
+    await jobs.enqueue([job('a')]);
+    assert.equal((await other.newest('team-a', 'scan', 'a'))?.state, 'waiting');
+    assert.equal(await jobs.newest('team-a', 'bom', 'a'), undefined);
+  });
+
   contract('the same key is one open job per namespace and queue', async ({ jobs }) => {
     await jobs.enqueue([job('a'), job('a'), job('b')]);
     await jobs.enqueue([job('a'), job('a', { namespace: 'team-b' }), job('a', { queue: 'bom' })]);

@@ -396,6 +396,7 @@ export function openFixtureDesk(): {
     exportBundle: absent,
     doctor: absent,
     upstreams: { view: async () => ({ upstreams: [], incidents: [] }) },
+    sandbox: { order: absent, show: absent },
     triage: absent,
     access: {
       namespaces: absent,

@@ -368,6 +368,23 @@ export type ShowIntakeAnswer = {
   } | null;
 };
 
+export type ShowSandboxAnswer = {
+  readonly state: "none" | "waiting" | "running" | "done" | "failed";
+  readonly fault: {
+    readonly code: string;
+    readonly message: string;
+    readonly hint: string | null;
+  } | null;
+  readonly finding: {
+    readonly outcome: "quiet" | "acted" | "failed" | "inconclusive";
+    readonly acts: readonly string[];
+    readonly reasons: readonly string[];
+    readonly exercisedAt: string;
+    readonly evidence: string;
+    readonly logIndex: number;
+  } | null;
+};
+
 export type ShowUpstreamsAnswer = {
   readonly upstreams: readonly ({
     readonly kind: "hub";
@@ -731,6 +748,7 @@ export interface Client {
   revokeToken(body: RevokeTokenBody, signal?: AbortSignal): Promise<Answered<RevokeTokenAnswer>>;
   listIntakes(query: ListIntakesQuery, signal?: AbortSignal): Promise<Answered<ListIntakesAnswer>>;
   showIntake(id: string, signal?: AbortSignal): Promise<Answered<ShowIntakeAnswer>>;
+  showSandbox(digest: string, signal?: AbortSignal): Promise<Answered<ShowSandboxAnswer>>;
   showUpstreams(signal?: AbortSignal): Promise<Answered<ShowUpstreamsAnswer>>;
   triageRepository(body: TriageRepositoryBody, signal?: AbortSignal): Promise<Answered<TriageRepositoryAnswer>>;
   keepAdoption(body: KeepAdoptionBody, signal?: AbortSignal): Promise<Answered<KeepAdoptionAnswer>>;
@@ -805,6 +823,7 @@ export function openClient(token: string): Client {
     revokeToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens/revoke`, body, signal }),
     listIntakes: (query, signal) => ask({ method: 'GET', path: `/wb/v1/intakes`, query, signal }),
     showIntake: (id, signal) => ask({ method: 'GET', path: `/wb/v1/intakes/${encodeURIComponent(id)}`, signal }),
+    showSandbox: (digest, signal) => ask({ method: 'GET', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/sandbox`, signal }),
     showUpstreams: (signal) => ask({ method: 'GET', path: `/wb/v1/upstreams`, signal }),
     triageRepository: (body, signal) => ask({ method: 'POST', path: `/wb/v1/triage`, body, signal }),
     keepAdoption: (body, signal) => ask({ method: 'POST', path: `/wb/v1/adoptions`, body, signal }),

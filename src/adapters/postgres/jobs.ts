@@ -61,6 +61,8 @@ export interface Jobs {
   fail(job: ClaimedJob, reason: string, retryInMs?: number): Promise<JobState | 'lost'>;
   /** Jobs of a namespace in a state, newest first. */
   list(namespace: string, state: JobState, limit: number): Promise<readonly JobRecord[]>;
+  /** The job of this key that was enqueued last. */
+  newest(namespace: string, queue: string, key: string): Promise<JobRecord | undefined>;
   /** A dead job gets its attempts back. False where it is not dead. */
   revive(namespace: string, id: string): Promise<boolean>;
   /** Jobs per queue and state over all namespaces, for metrics. */
@@ -105,6 +107,14 @@ export function openJobs(database: Database): Jobs {
         values: [state, limit],
       });
       return rows.map(parseRecord);
+    },
+    newest: async (namespace, queue, key) => {
+      const [row] = await database.ask(namespace, {
+        text: `SELECT ${jobColumns}, state, run_at_ms, last_error, finished_at_ms FROM weighbridge.job
+          WHERE queue = $1 AND job_key = $2 ORDER BY created_at_ms DESC, state IN ('waiting', 'running') DESC, job_id LIMIT 1`,
+        values: [queue, key],
+      });
+      return row === undefined ? undefined : parseRecord(row);
     },
     revive: async (namespace, id) => {
       const rows = await database.askAsLog({

@@ -15,6 +15,7 @@ import { exportDecision } from './export.ts';
 import { openIntakesDesk } from './intakes.ts';
 import { approveArtifact, denyArtifact } from './human.ts';
 import { listArtifacts, showArtifact } from './inventory.ts';
+import { openSandboxDesk } from './sandbox.ts';
 import { openUpstreamDesk } from './upstreams.ts';
 
 /** The house as people see it. */
@@ -74,6 +75,7 @@ export function openDesk(house: House): Desk {
       newest: house.newestEntries,
     }),
     intakes: openIntakesDesk(house),
+    sandbox: openSandboxDesk(house),
     upstreams: openUpstreamDesk(house),
     triage: openTriageDesk(house.configuration),
   };

@@ -9,10 +9,11 @@ import type { Statement } from '#evidence/statement.ts';
 import type { Intake, Listing } from '#gates/pull/ports.ts';
 import type { Clock } from '#lib/clock.ts';
 import type { Fault } from '#lib/fault.ts';
+import type { ProducerInput } from '#producers/producer.ts';
 import type { ProducerTable } from '#producers/producers.ts';
 import type { Configuration } from '../config.ts';
 import type { OwnedNames } from './owned-names.ts';
-import { bring, takeSnapshot } from './arrive.ts';
+import { bring, inputOf, takeSnapshot } from './arrive.ts';
 import type { ArrivalPorts } from './arrive.ts';
 import type { OpenDelivery } from '../delivery.ts';
 import { openFills } from './fills.ts';
@@ -63,6 +64,8 @@ export interface Arrivals {
   references(snapshot: Snapshot): readonly string[];
   /** Brings every file of a snapshot. */
   complete(snapshot: Snapshot, signal: AbortSignal): Promise<void>;
+  /** What producers see of it now. */
+  input(snapshot: Snapshot, signal: AbortSignal): Promise<ProducerInput>;
   /** What is on its way now: arrivals of commits, and the transfers of large files. */
   underWay(): { readonly flights: readonly FlightProgress[]; readonly fills: readonly FillProgress[] };
   wake(): void;
@@ -119,6 +122,7 @@ export function openArrivals(ports: ArrivalsPorts): Arrivals {
       signal.throwIfAborted();
       if (arrival.kind === 'failed') throw arrival.fault;
     },
+    input: (snapshot, signal) => inputOf(work, snapshot, signal),
     underWay: () => ({ flights: flights.underWay(), fills: fills.underWay() }),
     wake: worker.wake,
     close: async () => {

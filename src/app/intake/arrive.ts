@@ -161,7 +161,12 @@ async function inspect(ports: ArrivalPorts, snapshot: Snapshot, signal: AbortSig
   for (const outcome of produced) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-async function inputOf(ports: ArrivalPorts, snapshot: Snapshot, signal: AbortSignal): Promise<ProducerInput> {
+/** What producers see of a snapshot now. */
+export async function inputOf(
+  ports: ArrivalPorts,
+  snapshot: Snapshot,
+  signal: AbortSignal,
+): Promise<ProducerInput> {
   const { namespace, repository, commit, artifact } = snapshot;
   const here = await ports.catalog.linked(
     namespace,

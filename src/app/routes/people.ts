@@ -29,6 +29,8 @@ import {
   writable,
 } from './schemas.ts';
 import type { TypedApp } from './type-provider.ts';
+import { sandboxRoutes } from './sandbox.ts';
+import type { SandboxDesk } from './sandbox.ts';
 import { upstreamRoutes } from './upstreams.ts';
 import type { UpstreamDesk } from './upstreams.ts';
 
@@ -89,6 +91,7 @@ export interface Desk {
   readonly access: AccessDesk;
   readonly adoptions: AdoptionDesk;
   readonly intakes: IntakesDesk;
+  readonly sandbox: SandboxDesk;
   readonly upstreams: UpstreamDesk;
   readonly triage: Triage;
 }
@@ -106,6 +109,7 @@ export function peopleRoutes(app: TypedApp, desk: Desk, authenticate: Authentica
   decisionRoutes(app, desk, authenticate);
   accessRoutes(app, desk.access, authenticate);
   intakeRoutes(app, desk.intakes, authenticate);
+  sandboxRoutes(app, desk.sandbox, authenticate);
   upstreamRoutes(app, desk.upstreams, authenticate);
   triageRoutes(app, desk.triage, authenticate);
   adoptionRoutes(app, desk.adoptions, authenticate);
