@@ -9,7 +9,7 @@ export type Lane = 'metadata' | 'body';
 export const lanes: readonly Lane[] = ['metadata', 'body'];
 
 /** The longest pause that a request waits out before it starts; who asks for metadata has other answers than waiting. */
-const patienceMs: Readonly<Record<Lane, number>> = { metadata: 2_000, body: 60_000 };
+const patienceMs: Readonly<Record<Lane, number>> = { metadata: 1_000, body: 60_000 };
 
 interface Waiter {
   readonly go: () => void;

@@ -46,7 +46,13 @@ export interface HubRefs {
 }
 
 export type HubResolution =
-  | { readonly kind: 'found'; readonly commit: string; readonly card: HubCard }
+  | {
+      readonly kind: 'found';
+      readonly commit: string;
+      readonly card: HubCard;
+      /** Paths that the answer names; may be only some of them. */
+      readonly paths: readonly string[];
+    }
   | { readonly kind: 'absent'; readonly what: 'repository' | 'revision' };
 
 export interface HubSource {

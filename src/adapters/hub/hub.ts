@@ -11,7 +11,7 @@ import { fetchFile, resumedBytes } from './download.ts';
 import type { BytesOptions } from './download.ts';
 import { apiPath, getJson } from './request.ts';
 import { openRanges, type ByteRange, type RangeOptions } from './ranges.ts';
-import { parseCard, parseCommit, parseRefs } from './repository.ts';
+import { parseCard, parseCommit, parsePaths, parseRefs } from './repository.ts';
 import type { HubAccess, HubFile, HubRefs, HubResolution, HubSource } from './hub-values.ts';
 import { fetchTree } from './tree.ts';
 
@@ -58,7 +58,12 @@ export function openHub(options: HubOptions): Hub {
       const tail = revision === 'HEAD' ? '' : `/revision/${encodeURIComponent(revision)}`;
       const answer = await getJson(access, apiPath(repository, tail), signal);
       if (answer.kind === 'absent') return answer;
-      return { kind: 'found', commit: parseCommit(answer.value, revision), card: parseCard(answer.value) };
+      return {
+        kind: 'found',
+        commit: parseCommit(answer.value, revision),
+        card: parseCard(answer.value),
+        paths: parsePaths(answer.value),
+      };
     },
     tree: (repository, commit, signal) => fetchTree(access, { repository, commit }, signal),
     refs: async (repository, signal) => {

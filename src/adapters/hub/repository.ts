@@ -1,5 +1,6 @@
 import { Fault } from '#lib/fault.ts';
 import { isJsonObject, type JsonValue } from '#lib/json.ts';
+import { limits } from '#lib/limits.ts';
 import type { HubCard, HubRef, HubRefs } from './hub-values.ts';
 import { lie } from './lie.ts';
 
@@ -36,6 +37,16 @@ export function parseCard(value: JsonValue): HubCard {
     downloads: count(row['downloads']),
     likes: count(row['likes']),
   };
+}
+
+/** The files that a `revision` answer names (`siblings`), for holding the tree against them. Malformed rows are left out. */
+export function parsePaths(value: JsonValue): readonly string[] {
+  const siblings = isJsonObject(value) ? value['siblings'] : undefined;
+  if (!Array.isArray(siblings)) return [];
+  return siblings
+    .slice(0, limits.artifactFiles)
+    .map((row: JsonValue) => (isJsonObject(row) ? row['rfilename'] : undefined))
+    .filter((path) => typeof path === 'string');
 }
 
 function text(value: unknown): string | undefined {

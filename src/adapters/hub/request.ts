@@ -13,7 +13,7 @@ import { lie } from './lie.ts';
 /** Tries of one request, the first included. */
 const attempts = 4;
 const longestPauseMs = 60_000;
-const longestMetadataPauseMs = 2_000;
+const longestMetadataPauseMs = 1_000;
 
 export type JsonAnswer =
   | { readonly kind: 'found'; readonly value: JsonValue; readonly link: string | undefined }

@@ -185,7 +185,8 @@ function openHubListings(ports: ArrivalsPorts, note: Incidents['note'], signal: 
     clock,
     referenceTtlMs: configuration['reference-ttl'] * 1000,
     absentTtlMs: configuration['absent-ttl'] * 1000,
-    failed: (place, fault) => note({ ...place, path: undefined, declared: undefined }, fault),
+    failed: ({ namespace, repository, commit }, fault) =>
+      note({ namespace, repository, commit, path: pathIn(fault), declared: undefined }, fault),
     signal,
   });
 }
@@ -213,8 +214,11 @@ function sourceOf(
   path: string,
   fault: Fault,
 ): IncidentSource {
-  const named = fault.details['path'];
-  const about = typeof named === 'string' ? named : path;
+  const about = pathIn(fault) ?? path;
   const declared = files.find((file) => file.path === about)?.lfsDigest;
   return { namespace, repository, commit, path: about === '' ? undefined : about, declared };
+}
+
+function pathIn({ details: { path } }: Fault): string | undefined {
+  return typeof path === 'string' ? path : undefined;
 }

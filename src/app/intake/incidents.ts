@@ -113,7 +113,7 @@ function predicateOf(
     source: { uri: commit === undefined ? source : `${source}@${commit}`, upstream },
     kind,
     message: printable(fault.message, 500),
-    path: path ?? null,
+    path: path === undefined ? null : printable(path, 4_096),
   };
 }
 

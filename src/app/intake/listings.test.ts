@@ -26,6 +26,7 @@ function house(snapshots: readonly Snapshot[] = []) {
     main: one,
     answer: undefined as Fault | 'absent' | 'no-repository' | undefined,
     treePath: 'a',
+    paths: undefined as string[] | undefined,
     resolved: 0,
     trees: 0,
   };
@@ -38,7 +39,12 @@ function house(snapshots: readonly Snapshot[] = []) {
       if (upstream.answer === 'absent') return { kind: 'absent', what: 'revision' };
       if (upstream.answer === 'no-repository') return { kind: 'absent', what: 'repository' };
       const commit = revision === 'main' || revision === 'lie' ? upstream.main : revision;
-      return { kind: 'found', commit: revision === two && upstream.main === one ? one : commit, card };
+      return {
+        kind: 'found',
+        commit: revision === two && upstream.main === one ? one : commit,
+        card,
+        ...(upstream.paths === undefined ? {} : { paths: upstream.paths }),
+      };
     },
     tree: async () => {
       upstream.trees += 1;
@@ -242,4 +248,13 @@ test('what is stored can be had without upstream', async () => {
   assert.deepEqual(commits, [one, one, undefined, undefined]);
   assert.equal(await listings.stored('team-a', repository, 'main'), undefined);
   assert.equal(upstream.resolved, asked);
+});
+
+test('a tree that leaves out what the answer about the commit names is a lie; more than it names is not', async () => {
+  const { upstream, commitOf, told } = house();
+  upstream.paths = ['a', 'modeling.py'];
+  await assert.rejects(commitOf('main'), /leaves out `modeling.py`/);
+  assert.deepEqual(told, [`default ${one} upstream.lied`]);
+  upstream.paths = [];
+  assert.equal(await commitOf('main', 'team-a'), one);
 });

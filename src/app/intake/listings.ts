@@ -171,9 +171,24 @@ async function freshAnswer(
     return { kind: 'found', listing: room.memory.keep({ ...known, card: answer.card }) };
   }
   const files = await room.upstream.tree(repository, answer.commit, room.signal);
+  refuseOmission(repository, answer, files);
   if (!room.memory.sameTree(repository, answer.commit, files)) throw otherTree(answer.commit);
   const listing = { namespace, repository, commit: answer.commit, files, card: answer.card };
   return { kind: 'found', listing: room.memory.keep(listing) };
+}
+
+/** What upstream names in one breath and leaves out of the tree in the next would never be looked at. */
+function refuseOmission(
+  repository: RepositoryName,
+  { commit, paths = [] }: { readonly commit: string; readonly paths?: readonly string[] },
+  files: readonly ListedFile[],
+): void {
+  const listed = new Set(files.map(({ path }) => path));
+  const omitted = paths.find((path) => !listed.has(path));
+  if (omitted === undefined) return;
+  throw new Fault('upstream.lied', `the tree of \`${repository.id}\` leaves out \`${omitted}\``, {
+    details: { kind: 'omitted', repository: repository.id, commit, path: omitted },
+  });
 }
 
 async function keepReference(

@@ -10,7 +10,13 @@ export interface Upstream {
     revision: string,
     signal: AbortSignal,
   ): Promise<
-    | { readonly kind: 'found'; readonly commit: string; readonly card: RepositoryCard }
+    | {
+        readonly kind: 'found';
+        readonly commit: string;
+        readonly card: RepositoryCard;
+        /** Files that the same answer names, where it names any: the tree must have each of them. */
+        readonly paths?: readonly string[];
+      }
     | { readonly kind: 'absent'; readonly what: 'repository' | 'revision' }
   >;
   /** Every file of the commit, in code-point order of path. */

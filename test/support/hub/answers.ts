@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import type { Readable } from 'node:stream';
@@ -64,11 +65,27 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
+const statusLies: readonly Lie[] = [
+  'status-500',
+  'status-429',
+  'status-429-ratelimit',
+  'status-503',
+  'silent',
+];
+const redirectLies: readonly Lie[] = [
+  'redirect-inside',
+  'redirect-private',
+  'redirect-elsewhere',
+  'redirect-loop',
+];
+
 function answerResolve(state: HubState, asked: Asked, exchange: Exchange): void {
   const { repository, commit, entry } = asked;
   const { response } = exchange;
-  const statuses = lieAbout(repository, ['status-500', 'status-429', 'status-503', 'silent'], entry.path);
+  const statuses = lieAbout(repository, statusLies, entry.path);
   if (statuses !== undefined) return answerStatus(statuses, response);
+  if (lieAbout(repository, ['gone'], entry.path) !== undefined)
+    return absent(response, 'EntryNotFound', 'Entry not found');
   const etag = `"${entry.lfs?.sha256 ?? entry.gitOid}"`;
   const headers: Record<string, string> = {
     ...bait(state, entry),
@@ -79,17 +96,21 @@ function answerResolve(state: HubState, asked: Asked, exchange: Exchange): void 
     etag,
   };
   if (entry.lfs === undefined) return answerBody(asked, exchange, headers);
-  const redirect = lieAbout(repository, ['redirect-inside', 'redirect-loop'], entry.path);
+  const redirect = lieAbout(repository, redirectLies, entry.path);
   const key = Buffer.from(`${repository.kind}/${repository.id}\n${commit.id}\n${entry.path}`).toString(
     'base64url',
   );
   const location =
-    redirect === 'redirect-inside'
-      ? 'http://169.254.169.254/latest/meta-data/'
-      : redirect === 'redirect-loop'
-        ? (exchange.request.url ?? '/')
-        : `${state.cdnOrigin}/cdn/${key}?X-Amz-Signature=bait`;
+    redirect === undefined
+      ? `${state.cdnOrigin}/cdn/${key}?X-Amz-Signature=bait`
+      : redirectTarget(redirect, exchange.request.url ?? '/');
   response.writeHead(302, { ...headers, location, 'content-length': '0' }).end();
+}
+
+function redirectTarget(lie: Lie, own: string): string {
+  if (lie === 'redirect-inside') return 'http://169.254.169.254/latest/meta-data/';
+  if (lie === 'redirect-private') return 'https://10.20.30.40/model.bin';
+  return lie === 'redirect-elsewhere' ? 'http://mirror.example/model.bin' : own;
 }
 
 export function answerCdn(state: HubState, request: IncomingMessage, response: ServerResponse): void {
@@ -119,6 +140,7 @@ const bodyLies: readonly Lie[] = [
   'stall',
   'wrong-range',
   'encoded',
+  'changed-between',
 ];
 
 function answerBody(
@@ -131,6 +153,7 @@ function answerBody(
   const start = range === null ? 0 : Number(range[1]);
   const end =
     range === null || range[2] === '' ? entry.sizeBytes : Math.min(entry.sizeBytes, Number(range[2]) + 1);
+  if (lie === 'changed-between') return answerOther(entry, response, headers);
   if (range !== null && start >= entry.sizeBytes) {
     response.writeHead(416, { ...headers, 'content-range': `bytes */${entry.sizeBytes}` }).end();
     return;
@@ -162,6 +185,16 @@ function answerBody(
   }
   if (lie === undefined) return void response.end();
   void wholeBytes(entry, { start, end }).then((bytes) => sendLie(lie, bytes, response));
+}
+
+/** Another file in the place of this one, and nothing that contradicts it. */
+function answerOther(entry: HubEntry, response: ServerResponse, headers: Record<string, string>): void {
+  void wholeBytes(entry, { start: 0, end: entry.sizeBytes }).then((bytes) => {
+    const other = Buffer.concat([bytes, Buffer.from('changed')]);
+    const etag = `"${createHash('sha256').update(other).digest('hex')}"`;
+    const linked = { 'x-linked-size': String(other.length), 'x-linked-etag': etag, etag };
+    response.writeHead(200, { ...headers, ...linked, 'content-length': String(other.length) }).end(other);
+  });
 }
 
 function sendContent(
@@ -212,7 +245,7 @@ function answerApi(
   const id = (at === -1 ? rest : rest.slice(0, at)).join('/');
   const repository = state.repositories.get(`${kind}/${id}`);
   if (repository === undefined) return absent(response, 'RepoNotFound', 'Repository not found', 401);
-  const statuses = lieAbout(repository, ['status-500', 'status-429', 'status-503', 'silent']);
+  const statuses = lieAbout(repository, statusLies);
   if (statuses !== undefined) return answerStatus(statuses, response);
   if (lieAbout(repository, ['not-json']) !== undefined) return void response.writeHead(200).end('<html>');
   if (rest[at] === 'refs') return json(state, response, refsOf(repository));
@@ -300,6 +333,8 @@ function makeRows(repository: HubRepository, commit: HubCommit): readonly Record
     rows.push(row);
     if (lie === 'duplicate') rows.push(row);
   }
+  if (lieAbout(repository, ['other-tree']) !== undefined)
+    rows.push({ type: 'file', oid: '1'.repeat(40), size: 4, path: 'planted.py' });
   return rows;
 }
 
@@ -362,6 +397,10 @@ function absent(response: ServerResponse, code: string, message: string, status 
 
 function answerStatus(lie: Lie, response: ServerResponse): void {
   if (lie === 'silent') return;
+  if (lie === 'status-429-ratelimit') {
+    const limits = { ratelimit: '"api";r=0;t=2', 'ratelimit-policy': '"fixed window";"api";q=500;w=300' };
+    return void response.writeHead(429, limits).end('busy');
+  }
   const status = Number(lie.slice('status-'.length));
   response.writeHead(status, status === 500 ? {} : { 'retry-after': '1' }).end('busy');
 }

@@ -22,6 +22,8 @@ export interface LoopbackHub extends AsyncDisposable {
   /** Bytes of one file that left in bodies so far. */
   sentBytes(id: string, path: string): number;
   honest(id: string): void;
+  /** Ids of all repositories, as `commit` takes them. */
+  repositories(): readonly string[];
   setPageSize(entries: number): void;
   setDelay(milliseconds: number): void;
   forgetRequests(): void;
@@ -80,6 +82,8 @@ export async function openLoopbackHub(options: LoopbackHubOptions = {}): Promise
     lie: (id, lie, planted = {}) => repositoryOf(state, id).lies.push({ lie, ...planted }),
     sentBytes: (id, path) => repositoryOf(state, id).sentBytes.get(path) ?? 0,
     honest: (id) => void repositoryOf(state, id).lies.splice(0),
+    repositories: () =>
+      [...state.repositories.values()].map(({ kind, id }) => (kind === 'models' ? id : `${kind}/${id}`)),
     setPageSize: (entries) => (state.pageSize = entries),
     setDelay: (milliseconds) => (state.delayMs = milliseconds),
     forgetRequests: () => void state.seen.splice(0),

@@ -25,6 +25,18 @@ export type Lie =
   /** gzip although identity was asked for. */
   | 'encoded'
   | 'status-500'
+  /** 429 with `RateLimit` and `RateLimit-Policy` instead of `Retry-After`, as the real hub sends it. */
+  | 'status-429-ratelimit'
+  /** Listed in the tree, and 404 when it is asked for. */
+  | 'gone'
+  /** When its bytes are asked for the file is another, longer one, and every header says so. */
+  | 'changed-between'
+  /** The tree of the commit has one file more than the first time. */
+  | 'other-tree'
+  /** The redirect of an LFS file leads to another host, over plain http. */
+  | 'redirect-elsewhere'
+  /** The redirect of an LFS file leads to a private address, over https. */
+  | 'redirect-private'
   | 'status-429'
   | 'status-503'
   /** The redirect of an LFS file leads to a link-local address. */
