@@ -259,21 +259,19 @@ function typeOf(envelope: Envelope): string {
 }
 
 /** Incidents about a source that verify against the trust root which the server printed. */
-async function incidentsAbout(uri: string) {
+async function incidentsAbout(uri: string, namespace = 'default') {
   const { envelopes } = await evidence(server.data);
   return envelopes
     .filter((one) => typeOf(one) === predicateTypes.upstreamIncident)
-    .map((envelope) =>
-      verifyEvidence(envelope, trusted, { subjects: [sourceDigest(uri)], namespace: 'default' }),
-    )
+    .map((envelope) => verifyEvidence(envelope, trusted, { subjects: [sourceDigest(uri)], namespace }))
     .filter((verified) => verified.ok)
     .map(({ issuer, statement }) => ({ issuer, statement, incident: readIncident(statement) }));
 }
 
 /** The log is projected to blobs a moment after it is committed. */
-async function untilIncident(uri: string) {
+async function untilIncident(uri: string, namespace?: string) {
   for (let tries = 0; ; tries += 1) {
-    const found = await incidentsAbout(uri);
+    const found = await incidentsAbout(uri, namespace);
     if (found.length > 0 || tries > 60) return found;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -350,6 +348,8 @@ test('one commit with two trees: the second is refused, the first is served on',
     [refused.status, refused.code, refused.says],
     [403, 'GatedRepo', `upstream lists other files for commit \`${told.commit}\` than before`],
   );
+  const [found] = await untilIncident(`hf://models/${told.id}@${told.commit}`, 'team-a');
+  assert.equal(found?.incident?.kind, 'changed-commit');
   assert.deepEqual((await ask(`/${path}`)).body, told.bytes);
 });
 
