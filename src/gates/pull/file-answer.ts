@@ -6,7 +6,7 @@ import { sendBody } from './body.ts';
 import { etagOf, matchesEtag, rangeHeaderOf, rangeOf, setFileHeaders } from './file-headers.ts';
 import { answerRefusal, note, questionOf, type FileRequest } from './file-request.ts';
 import { handOver, mayHandOver } from './hand-over.ts';
-import { holdFor, openWait } from './hold.ts';
+import { holdFor, type Wait } from './hold.ts';
 import { answerPending } from './pending-answer.ts';
 import type { Arrival, Ruling } from './ports.ts';
 import { headerText, sendError, sendFault } from './refusal.ts';
@@ -18,23 +18,18 @@ import { answerTail, mayTail } from './tail.ts';
  * HEAD and GET of a file: intake, decision, then bytes. Nothing of the file, not even its headers, is answered before
  * the decision, except where the file is delivered by `tail`.
  */
-export async function answerFile(ports: PullPorts, asked: FileRequest): Promise<FastifyReply> {
+export async function answerFile(ports: PullPorts, asked: FileRequest, wait: Wait): Promise<FastifyReply> {
   const { reply, listing, file } = asked;
-  const wait = openWait(ports, asked);
-  try {
-    if (mayTail(asked)) {
-      const tailed = await answerTail(ports, asked, wait);
-      if (tailed !== undefined) return tailed;
-    }
-    const arrival = await holdFor(ports, wait, listing, [file.path]);
-    wait.end();
-    if (arrival.kind === 'pending') return answerPending(ports, asked, { arrival, caller: wait.caller });
-    if (arrival.kind === 'ready') return await answerReady(ports, asked, arrival);
-    note(ports, asked, { outcome: 'failed', reason: arrival.fault.code });
-    return sendFault(reply, arrival.fault);
-  } finally {
-    wait.end();
+  if (mayTail(asked)) {
+    const tailed = await answerTail(ports, asked, wait);
+    if (tailed !== undefined) return tailed;
   }
+  const arrival = await holdFor(ports, wait, listing, [file.path]);
+  wait.end();
+  if (arrival.kind === 'pending') return answerPending(ports, asked, { arrival, caller: wait.caller });
+  if (arrival.kind === 'ready') return answerReady(ports, asked, arrival);
+  note(ports, asked, { outcome: 'failed', reason: arrival.fault.code });
+  return sendFault(reply, arrival.fault);
 }
 
 async function answerReady(

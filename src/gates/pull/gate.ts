@@ -14,6 +14,7 @@ import {
   answerTree,
 } from './listing-answer.ts';
 import type { Exchange } from './exchange.ts';
+import { openWait, type Wait } from './hold.ts';
 import type { Listing } from './ports.ts';
 import { sendAbsent, sendError, sendFault } from './refusal.ts';
 import { streamedOf } from './streamed.ts';
@@ -110,11 +111,32 @@ async function answerTarget(ports: PullPorts, exchange: Exchange, target: Target
 
 type RepositoryTarget = Extract<Target, { readonly revision: string }>;
 
-/** Everything about one commit: resolve, ask for a standing refusal, then the answer itself. */
+/** A caller that asks for a file is kept waiting well from the beginning: upstream's listing may take its time, too. */
 async function answerRepository(
   ports: PullPorts,
   exchange: Exchange,
   target: RepositoryTarget,
+): Promise<FastifyReply> {
+  if (!isFileTarget(target)) return answerCommit(ports, exchange, target);
+  const wait = openWait(ports, exchange);
+  try {
+    return await answerCommit(ports, exchange, { ...target, wait });
+  } finally {
+    wait.end();
+  }
+}
+
+function isFileTarget(target: RepositoryTarget): target is FileTarget {
+  return target.kind === 'file' || target.kind === 'raw';
+}
+
+type CommitTarget = Exclude<RepositoryTarget, FileTarget> | (FileTarget & { readonly wait: Wait });
+
+/** Everything about one commit: resolve, ask for a standing refusal, then the answer itself. */
+async function answerCommit(
+  ports: PullPorts,
+  exchange: Exchange,
+  target: CommitTarget,
 ): Promise<FastifyReply> {
   const { request, reply, principal } = exchange;
   const resolution = await ports.intake.resolve(principal.namespace, target.repository, target.revision);
@@ -150,7 +172,7 @@ async function answerPath(
   ports: PullPorts,
   exchange: Exchange,
   listing: Listing,
-  target: FileTarget,
+  target: FileTarget & { readonly wait: Wait },
 ): Promise<FastifyReply> {
   const { request, reply, principal } = exchange;
   const file = indexTree(listing).files.get(target.path);
@@ -160,5 +182,5 @@ async function answerPath(
     return sendAbsent(reply, 'EntryNotFound', `there is no file \`${target.path}\` in this commit`);
   }
   if (target.kind === 'raw' && file.lfsDigest !== undefined) return answerRaw(reply, listing, file);
-  return answerFile(ports, { request, reply, principal, listing, file });
+  return answerFile(ports, { request, reply, principal, listing, file }, target.wait);
 }

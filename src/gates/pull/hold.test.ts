@@ -60,6 +60,14 @@ describe('holding', () => {
     }
   });
 
+  test('a hub client is kept alive while upstream takes its time with the listing', async () => {
+    const path = await cold(0);
+    hub.setDelay(200);
+    const answer = await house.raw(request('HEAD', path.replace('x.bin', 'none.bin'), [hfHub]), 3_000);
+    hub.setDelay(0);
+    assert.match(answer, /^(?:HTTP\/1\.1 100 Continue\r\n\r\n){3,}HTTP\/1\.1 404 /);
+  });
+
   test('a hub client that is held hears the refusal', async () => {
     const path = await cold(300);
     house.verdicts.denied.set('x.bin', 'a reason');
