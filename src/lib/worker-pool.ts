@@ -11,6 +11,7 @@ export interface TaskSource {
 export interface WorkerPoolOptions {
   /** The module that workers run; it calls `serveTasks`. */
   readonly script: URL;
+  /** Tasks at the same time. One more worker serves lanes of which no task is under way. */
   readonly size: number;
   /** One task may take so long and hold so much heap and buffer memory; then its worker is ended. */
   readonly timeMs: number;
@@ -26,7 +27,15 @@ export type TaskOutcome<R> =
       readonly message: string;
     };
 
+/** What a task may be told. */
+export interface TaskOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Whose task it is; tasks of one lane give way to those of others. */
+  readonly lane?: string | undefined;
+}
+
 interface Job {
+  readonly lane: string;
   readonly task: unknown;
   readonly sources: readonly TaskSource[];
   readonly signal: AbortSignal | undefined;
@@ -38,11 +47,16 @@ const memoryCheckMs = 250;
 /**
  * A small pool of worker threads for work on foreign bytes. A task that hangs, dies or asks for too much memory costs
  * its own worker and answers `failed`; the next task gets a new worker. Idle workers do not keep the process alive.
+ * Lanes are served in turns, those without a task under way first, and the last worker takes no second task of a lane:
+ * whoever has many or slow tasks holds up himself.
  * Workers get no environment variables and none of this process's Node flags.
  */
 export class WorkerPool<T, R> {
   readonly #options: WorkerPoolOptions;
-  readonly #waiting: Job[] = [];
+  /** In the order in which lanes are served; a lane without jobs is not in it. */
+  readonly #waiting = new Map<string, Job[]>();
+  /** Tasks under way, by lane. */
+  readonly #busy = new Map<string, number>();
   readonly #idle: Worker[] = [];
   #running = 0;
   #closed = false;
@@ -51,10 +65,13 @@ export class WorkerPool<T, R> {
     this.#options = options;
   }
 
-  run(task: T, sources: readonly TaskSource[] = [], signal?: AbortSignal): Promise<TaskOutcome<R>> {
+  run(task: T, sources: readonly TaskSource[] = [], options: TaskOptions = {}): Promise<TaskOutcome<R>> {
+    const { signal, lane = '' } = options;
     return new Promise((resolve) => {
+      const jobs = this.#waiting.get(lane) ?? [];
       // The worker's script is ours and typed by the same `T` and `R`; this is the one place that says so.
-      this.#waiting.push({ task, sources, signal, settle: (outcome) => resolve(outcome as TaskOutcome<R>) });
+      jobs.push({ lane, task, sources, signal, settle: (outcome) => resolve(outcome as TaskOutcome<R>) });
+      this.#waiting.set(lane, jobs);
       this.#next();
     });
   }
@@ -67,22 +84,38 @@ export class WorkerPool<T, R> {
   /** Ends every idle worker; tasks under way finish, those that wait are aborted. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const job of this.#waiting.splice(0)) job.settle(aborted);
+    const waiting = [...this.#waiting.values()].flat();
+    this.#waiting.clear();
+    for (const job of waiting) job.settle(aborted);
     await Promise.all(this.#idle.splice(0).map((worker) => worker.terminate()));
   }
 
   #next(): void {
-    while (this.#running < this.#options.size) {
-      const job = this.#waiting.shift();
-      if (job === undefined) return;
+    for (let job = this.#take(); job !== undefined; job = this.#take()) {
       if (this.#closed || job.signal?.aborted === true) {
         job.settle(aborted);
         continue;
       }
       this.#running += 1;
+      this.#busy.set(job.lane, (this.#busy.get(job.lane) ?? 0) + 1);
       const worker = this.#idle.pop() ?? this.#spawn();
       void this.#perform(worker, job);
     }
+  }
+
+  /** The job that may begin now; its lane goes to the end of the line. */
+  #take(): Job | undefined {
+    const { size } = this.#options;
+    if (this.#running > size) return undefined;
+    const lanes = [...this.#waiting.keys()];
+    const resting = lanes.find((lane) => !this.#busy.has(lane));
+    const lane = resting ?? (this.#running < size ? lanes[0] : undefined);
+    const jobs = lane === undefined ? undefined : this.#waiting.get(lane);
+    if (lane === undefined || jobs === undefined) return undefined;
+    const job = jobs.shift();
+    this.#waiting.delete(lane);
+    if (jobs.length > 0) this.#waiting.set(lane, jobs);
+    return job;
   }
 
   #spawn(): Worker {
@@ -103,6 +136,9 @@ export class WorkerPool<T, R> {
   async #perform(worker: Worker, job: Job): Promise<void> {
     const { outcome, reusable } = await new Attempt(worker, job, this.#options).outcome;
     this.#running -= 1;
+    const others = (this.#busy.get(job.lane) ?? 1) - 1;
+    if (others > 0) this.#busy.set(job.lane, others);
+    else this.#busy.delete(job.lane);
     worker.removeAllListeners();
     if (reusable && !this.#closed) {
       this.#rest(worker);

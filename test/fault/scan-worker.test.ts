@@ -72,3 +72,40 @@ test('workers open local files themselves and read the others through this threa
     await rm(folder, { recursive: true });
   }
 });
+
+test('an artifact whose files never end holds up itself alone', async () => {
+  await using scanner = openScanner({ script: planted, workers: 2, timeMs: 60_000 });
+  const stop = new AbortController();
+  let ended = 0;
+  const slow = Array.from({ length: 8 }, () =>
+    scanner.scanBlob(order('wait'), stop.signal, 'slow').finally(() => (ended += 1)),
+  );
+  // Both are served by the one worker that the first artifact leaves free, in turns with nobody else.
+  for (const lane of ['quick', 'other', 'quick']) {
+    assert.equal((await scanner.scanBlob(order('fine'), undefined, lane)).completeness, 'complete');
+  }
+  assert.equal(ended, 0);
+  stop.abort();
+  for (const { status } of await Promise.allSettled(slow)) assert.equal(status, 'rejected');
+});
+
+test('a worker that becomes free serves who has none, whoever came first', async () => {
+  await using scanner = openScanner({ script: planted, workers: 1, timeMs: 60_000 });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const begun = Promise.allSettled([
+    scanner.scanBlob(order('wait'), first.signal, 'first'),
+    scanner.scanBlob(order('wait'), second.signal, 'second'),
+  ]);
+  const waiting: string[] = [];
+  const wait = async (lane: string): Promise<void> => {
+    await scanner.scanBlob(order('fine'), undefined, lane);
+    waiting.push(lane);
+  };
+  const rest = [wait('first'), wait('first'), wait('third')];
+  second.abort();
+  await rest[2];
+  assert.deepEqual(waiting, ['third']);
+  first.abort();
+  await Promise.all(rest);
+  for (const { status } of await begun) assert.equal(status, 'rejected');
+});

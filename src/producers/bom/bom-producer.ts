@@ -72,7 +72,10 @@ async function readOne(
     return { path, sizeBytes, digest, measured: present, facts: undefined };
   }
   await using _closing = source;
-  const outcome = await pool.run({ role }, [source], input.signal);
+  const outcome = await pool.run({ role }, [source], {
+    signal: input.signal,
+    lane: input.artifact,
+  });
   if (outcome.kind === 'failed' && outcome.reason === 'aborted') input.signal.throwIfAborted();
   return {
     path,

@@ -40,8 +40,8 @@ export function createScanProducer(scanner: Scanner): Producer {
 }
 
 /**
- * As many files at once as there are workers: they are served in the order of their arrival, so that a file of another
- * artifact waits for one file of this one per worker at most, however many this one has.
+ * As many files at once as there are workers; the artifact is their lane, so that another artifact always finds a worker
+ * that this one does not take.
  */
 async function inLanes<T, R>(items: readonly T[], perform: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
@@ -71,7 +71,11 @@ async function scanOne(scanner: Scanner, input: ProducerInput, file: ProducedFil
     return toResult(missing, file.digest, file.sizeBytes);
   }
   try {
-    return toResult(await scanner.scanBlob(source, input.signal), file.digest, file.sizeBytes);
+    return toResult(
+      await scanner.scanBlob(source, input.signal, input.artifact),
+      file.digest,
+      file.sizeBytes,
+    );
   } finally {
     await source[Symbol.asyncDispose]();
   }
@@ -89,7 +93,7 @@ async function scanPaths(
     source: present && isReadForItsPath(path) ? openedPerRead(input, digest, sizeBytes) : undefined,
   }));
   const sizeBytes = input.files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  return toResult(await scanner.scanArtifact(files, input.signal), input.artifact, sizeBytes);
+  return toResult(await scanner.scanArtifact(files, input.signal, input.artifact), input.artifact, sizeBytes);
 }
 
 /** Opens the blob for each read only: an artifact may have more configurations than this process may open files. */

@@ -24,13 +24,14 @@ export interface ScannableFile {
 
 /**
  * Scans in worker threads with limits on time and memory. Whatever happens to a worker becomes the answer for that
- * file, `inconclusive` with the reason; nothing is thrown but the abort of the caller's own signal.
+ * file, `inconclusive` with the reason; nothing is thrown but the abort of the caller's own signal. `lane`: whose file
+ * it is, so that one artifact with slow files does not hold up the others.
  */
 export interface Scanner extends AsyncDisposable {
-  scanBlob(source: TaskSource, signal?: AbortSignal): Promise<Judgement>;
+  scanBlob(source: TaskSource, signal?: AbortSignal, lane?: string): Promise<Judgement>;
   /** A blob that is elsewhere (`triage-blob.ts`); `requests`: how many the members of an archive may cost. */
   triageBlob(source: TaskSource, requests: number, signal?: AbortSignal): Promise<Judgement>;
-  scanArtifact(files: readonly ScannableFile[], signal?: AbortSignal): Promise<Judgement>;
+  scanArtifact(files: readonly ScannableFile[], signal?: AbortSignal, lane?: string): Promise<Judgement>;
   /** Starts the workers before the first file arrives. */
   warm(): void;
   close(): Promise<void>;
@@ -52,20 +53,23 @@ export function openScanner(options: ScannerOptions = {}): Scanner {
   });
   const close = (): Promise<void> => pool.close();
   return {
-    async scanBlob(source, signal) {
-      return judgementOf(await pool.run({ kind: 'blob' }, [source], signal), signal);
+    async scanBlob(source, signal, lane) {
+      return judgementOf(await pool.run({ kind: 'blob' }, [source], { signal, lane }), signal);
     },
     async triageBlob(source, requests, signal) {
-      return judgementOf(await pool.run({ kind: 'triage', requests }, [source], signal), signal);
+      return judgementOf(await pool.run({ kind: 'triage', requests }, [source], { signal }), signal);
     },
-    async scanArtifact(files, signal) {
+    async scanArtifact(files, signal, lane) {
       const sources: TaskSource[] = [];
       const listed = files.map(({ path, sizeBytes, formats, source }) => {
         if (source === undefined) return { path, sizeBytes, formats, source: undefined };
         sources.push(source);
         return { path, sizeBytes, formats, source: sources.length - 1 };
       });
-      return judgementOf(await pool.run({ kind: 'artifact', files: listed }, sources, signal), signal);
+      return judgementOf(
+        await pool.run({ kind: 'artifact', files: listed }, sources, { signal, lane }),
+        signal,
+      );
     },
     warm: () => pool.warm(),
     close,
