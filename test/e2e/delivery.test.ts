@@ -71,6 +71,27 @@ test('broken rules are reported by `doctor` and keep what needs approval closed'
   await writeFile(path, rules);
 });
 
+test('a large cold file of a format that may stream gives not a byte in `approve`, and all of it without', async () => {
+  const size = 12 * 1024 * 1024;
+  const client = { 'user-agent': 'unknown/None; hf_hub/1.16.0; python/3.11' };
+  for (const [name, streams] of [
+    ['vendor/large', false],
+    ['open/large', true],
+  ] as const) {
+    await house.hub.commit(name, {
+      'config.json': '{"model_type":"bert"}',
+      'model.safetensors': Buffer.from(safetensors({ [name]: tensor(0, size) }, size)),
+    });
+    // The same bytes under both names would need approval under both. The first answer counts: what follows would be warm.
+    const url = `${house.server.clients}/${name}/resolve/main/model.safetensors`;
+    const response = await fetch(url, { headers: client });
+    const body = await response.arrayBuffer();
+    assert.equal(response.status, streams ? 200 : 403, response.headers.get('x-error-message') ?? '');
+    if (streams) assert.ok(body.byteLength > size);
+    else assert.ok(body.byteLength < 10_000 && !Buffer.from(body).includes(Buffer.alloc(64, 1)));
+  }
+});
+
 const python = pythonIn('venv');
 test(
   'huggingface_hub shows who approves and where; after `weighbridge approve` the same call succeeds; revoked it is refused',
