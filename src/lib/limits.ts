@@ -100,6 +100,10 @@ export const limits = {
   /** `delivery.yaml`: the file, its rules, and the globs or formats of one of them. */
   deliveryBytes: 1 * MiB,
   deliveryRules: 1_000,
+  /** The schema of a SQLite database: its pages, its rows, the statement of one. */
+  sqliteSchemaPages: 10_000,
+  sqliteSchemaRows: 20_000,
+  sqliteSchemaBytes: 4 * MiB,
   /** A Jinja template in a file of its own. */
   templateBytes: 1 * MiB,
   /** Tokens of one template and its nesting of brackets: large chat templates have 10 000 and 10. */

@@ -8,6 +8,7 @@ import { encodeJcs } from '#lib/jcs.ts';
 import { openBomSchema, officialSpdxIds } from '../support/bom-schema.ts';
 import { missing } from '../support/foreign.ts';
 import { gguf, ggufPair, ggufTensor, ggufText, safetensors, tensor, u32 } from '../support/model-bytes.ts';
+import { flatFaiss, sqliteBytes } from '../support/store-bytes.ts';
 import { producerInput, type PlantedRepository } from '../support/producer-input.ts';
 
 const validate = openBomSchema();
@@ -190,3 +191,21 @@ test(
     assert.equal(main.modelCard?.modelParameters['modelArchitecture'], 'BertModel');
   },
 );
+
+test('an embedding store is said to be one, by the model and by its file', async () => {
+  const { metadata, components } = await bomOf({
+    files: { 'config.json': '{}', 'store/index.faiss': flatFaiss(8, 5) },
+  });
+  assert.equal(property(metadata.component, 'weighbridge:embedding-store'), 'faiss');
+  const file = components.find(({ name }) => name === 'store/index.faiss');
+  assert.deepEqual(
+    ['', ':kind', ':vectors', ':dimensions'].map((end) =>
+      property(file, `weighbridge:embedding-store${end}`),
+    ),
+    ['faiss', 'IxF2', '5', '8'],
+  );
+  const plain = await bomOf({
+    files: { 'config.json': '{}', 'notes.db': sqliteBytes('CREATE TABLE a (b)') },
+  });
+  assert.equal(property(plain.metadata.component, 'weighbridge:embedding-store'), undefined);
+});

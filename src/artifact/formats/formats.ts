@@ -1,11 +1,16 @@
 import type { ByteSource } from '../blob-store.ts';
 import { detectExecutable, readExecutable, type ExecutableFacts } from './executable/read-executable.ts';
+import { detectFaiss, readFaiss } from './faiss/read-faiss.ts';
 import type { GgufFacts } from './gguf/gguf-facts.ts';
 import { detectGguf, readGguf } from './gguf/read-gguf.ts';
+import { detectHnswlib, readHnswlib } from './hnswlib/read-hnswlib.ts';
 import { detectJson, readJson, type JsonFacts } from './json/read-json.ts';
+import { readLance } from './lance/read-lance.ts';
 import { readPickleFacts, type PickleFacts } from './pickle-reading.ts';
 import { readPyTorchFacts, readZipFacts, type PyTorchFacts, type ZipFacts } from './pytorch-reading.ts';
 import type { ReadingOutcome } from './reading.ts';
+import type { StoreFacts } from './store-reading.ts';
+import { detectSqlite, readSqlite, type SqliteFacts } from './sqlite/read-sqlite.ts';
 import { detectSafetensors, readSafetensors, type SafetensorsFacts } from './safetensors/read-safetensors.ts';
 import {
   detectLfsPointer,
@@ -20,13 +25,17 @@ import {
 export type Reading =
   | { readonly format: 'empty'; readonly facts: ReadingOutcome<never> }
   | { readonly format: 'executable'; readonly facts: ExecutableFacts }
+  | { readonly format: 'faiss'; readonly facts: StoreFacts }
   | { readonly format: 'gguf'; readonly facts: GgufFacts }
+  | { readonly format: 'hnswlib'; readonly facts: StoreFacts }
   | { readonly format: 'json'; readonly facts: JsonFacts }
+  | { readonly format: 'lance'; readonly facts: StoreFacts }
   | { readonly format: 'lfs-pointer'; readonly facts: LfsPointerFacts }
   | { readonly format: 'pickle'; readonly facts: PickleFacts }
   | { readonly format: 'pytorch-legacy'; readonly facts: PyTorchFacts }
   | { readonly format: 'pytorch-zip'; readonly facts: PyTorchFacts }
   | { readonly format: 'safetensors'; readonly facts: SafetensorsFacts }
+  | { readonly format: 'sqlite'; readonly facts: SqliteFacts }
   | { readonly format: 'text'; readonly facts: TextFacts }
   | { readonly format: 'zip'; readonly facts: ZipFacts };
 
@@ -71,6 +80,30 @@ export const formats: readonly Format[] = [
     id: 'safetensors',
     detect: detectSafetensors,
     read: async (source) => reading('safetensors', await readSafetensors(source)),
+    implies: [],
+  },
+  {
+    id: 'faiss',
+    detect: detectFaiss,
+    read: async (source) => reading('faiss', await readFaiss(source)),
+    implies: [],
+  },
+  {
+    id: 'hnswlib',
+    detect: detectHnswlib,
+    read: async (source) => reading('hnswlib', await readHnswlib(source)),
+    implies: [],
+  },
+  {
+    id: 'lance',
+    detect: (head) => !detectText(head),
+    read: async (source) => reading('lance', await readLance(source)),
+    implies: [],
+  },
+  {
+    id: 'sqlite',
+    detect: detectSqlite,
+    read: async (source) => reading('sqlite', await readSqlite(source)),
     implies: [],
   },
   {

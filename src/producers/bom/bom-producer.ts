@@ -12,7 +12,7 @@ import { knownSpdxIds } from './licences.ts';
 
 export const bomIdentity: ProducerIdentity = {
   name: 'weighbridge-bom',
-  version: '1',
+  version: '2',
   ruleSetDigest: digestOf(encodeJcs({ specVersion: '1.6', knownSpdxIds })),
 };
 
@@ -58,7 +58,11 @@ export function factsRole(path: string): FactsRole | undefined {
   if (path === 'adapter_config.json') return 'adapter';
   if (path === 'tokenizer_config.json') return 'tokenizer';
   if (path === 'README.md') return 'card';
-  return /\.(safetensors|gguf|bin|pt|pth|ckpt|pkl|pickle)$/i.test(path) ? 'weights' : undefined;
+  return /\.(safetensors|gguf|bin|pt|pth|ckpt|pkl|pickle|faiss|index|hnsw|hnswlib|lance|sqlite3?|db)$/i.test(
+    path,
+  )
+    ? 'weights'
+    : undefined;
 }
 
 async function readOne(

@@ -184,8 +184,10 @@ function modelProperties(files: readonly BomFile[], card: ModelCard | undefined)
   if (count !== undefined) properties.push(['cdx:ai-ml:model:parameter:count', String(count)]);
   for (const { path, facts } of files) {
     if (!path.includes('/') && facts !== undefined && facts.tensors === undefined)
-      properties.push(...facts.properties);
+      properties.push(...facts.properties.filter(([name]) => !isStoreProperty(name)));
   }
+  const store = files.flatMap(({ facts }) => facts?.properties ?? []).find(([name]) => isStoreProperty(name));
+  if (store !== undefined) properties.push(store);
   const weights = files.filter(({ facts }) => facts?.tensors !== undefined && facts.properties.length > 0);
   if (weights.length === 1) properties.push(...(weights[0]?.facts?.properties ?? []));
   if (card !== undefined && card.languages.length > 0) {
@@ -236,7 +238,7 @@ function fileComponent({ path, sizeBytes, digest, measured, facts }: BomFile): B
       }
       properties.push(...facts.properties);
       if (facts.modelType !== undefined) properties.push(['weighbridge:architecture', facts.modelType]);
-    }
+    } else properties.push(...facts.properties.filter(([name]) => isStoreProperty(name)));
   }
   return {
     type: 'file',
@@ -245,6 +247,11 @@ function fileComponent({ path, sizeBytes, digest, measured, facts }: BomFile): B
     hashes: [{ alg: 'SHA-256', content: hexOf(digest) }],
     properties: toProperties(properties),
   };
+}
+
+/** Of a file that is an embedding store; the model's own list says only that there is one. */
+function isStoreProperty(name: string): boolean {
+  return name.startsWith('weighbridge:embedding-store');
 }
 
 function toProperties(properties: readonly Property[]): readonly Bom[] {

@@ -48,7 +48,16 @@ export async function readFileFacts(role: FactsRole, source: ByteSource): Promis
   return { ...nothing, properties: pick(value, tokenizerKeys) };
 }
 
-const weightFormats = ['gguf', 'safetensors', 'pytorch-zip', 'pytorch-legacy'] as const;
+const weightFormats = [
+  'gguf',
+  'safetensors',
+  'faiss',
+  'hnswlib',
+  'lance',
+  'sqlite',
+  'pytorch-zip',
+  'pytorch-legacy',
+] as const;
 
 function weightFacts(readings: readonly Reading[]): FileFacts {
   const facts: FileFacts = { ...nothing, formats: readings.map(({ format }) => format) };
@@ -59,9 +68,29 @@ function weightFacts(readings: readonly Reading[]): FileFacts {
     if (reading.format === 'pytorch-zip' || reading.format === 'pytorch-legacy') {
       return { ...facts, tensors: storageSummary(reading.facts.pytorch) };
     }
+    const store = storeProperties(reading);
+    if (store !== undefined) return { ...facts, properties: store };
     if (reading.format === 'gguf') return { ...facts, ...ggufFacts(reading.facts) };
   }
   return facts;
+}
+
+/** What an embedding store is and holds; a database counts only where its tables are those of a store. */
+function storeProperties(reading: Reading): readonly Property[] | undefined {
+  if (reading.format === 'sqlite') {
+    return reading.facts.kind === 'chroma' ? [['weighbridge:embedding-store', 'chroma']] : undefined;
+  }
+  if (reading.format !== 'faiss' && reading.format !== 'hnswlib' && reading.format !== 'lance')
+    return undefined;
+  const { kind, vectors, dimensions } = reading.facts;
+  const properties: Property[] = [
+    ['weighbridge:embedding-store', reading.format],
+    ['weighbridge:embedding-store:kind', kind],
+  ];
+  if (vectors !== undefined) properties.push(['weighbridge:embedding-store:vectors', String(vectors)]);
+  if (dimensions !== undefined)
+    properties.push(['weighbridge:embedding-store:dimensions', String(dimensions)]);
+  return properties;
 }
 
 /** Storages, not tensors: several tensors may be views of one storage, which is counted once. */

@@ -8,7 +8,23 @@ const promised: readonly (readonly [RegExp, readonly string[]])[] = [
   [/\.gguf$/i, ['gguf']],
   [/\.(pkl|pickle|pt|pth|ckpt|joblib)$/i, ['pickle', 'pytorch-zip', 'pytorch-legacy', 'zip', 'executable']],
   // Payload of several frameworks, and never words: a text under this name is a pickle of protocol 0 to `torch.load`.
-  [/\.bin$/i, ['pickle', 'pytorch-zip', 'pytorch-legacy', 'zip', 'gguf', 'safetensors', 'executable']],
+  [
+    /\.bin$/i,
+    [
+      'pickle',
+      'pytorch-zip',
+      'pytorch-legacy',
+      'zip',
+      'gguf',
+      'safetensors',
+      'executable',
+      'faiss',
+      'hnswlib',
+    ],
+  ],
+  [/\.faiss$/i, ['faiss']],
+  [/\.lance$/i, ['lance']],
+  [/\.sqlite3?$/i, ['sqlite']],
   // Files of JSON lines are called `.json` too; what steers loading must be JSON by another rule.
   [/\.json$/i, ['json', 'text']],
   [/\.(txt|md|py|jinja|jinja2|j2|yaml|yml|cfg|toml)$/i, ['text', 'json']],

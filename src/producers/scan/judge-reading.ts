@@ -2,6 +2,8 @@ import type { JsonFlawCode } from '#artifact/formats/json/read-json.ts';
 import { isJsonArray, isJsonObject, member, type JsonValue } from '#artifact/formats/json/json-document.ts';
 import type { GgufFlawCode } from '#artifact/formats/gguf/gguf-facts.ts';
 import type { Flaw } from '#artifact/formats/reading.ts';
+import type { SqliteFlawCode } from '#artifact/formats/sqlite/read-sqlite.ts';
+import type { StoreFlawCode } from '#artifact/formats/store-reading.ts';
 import type { SafetensorsFlawCode } from '#artifact/formats/safetensors/read-safetensors.ts';
 import type { Reading } from '#artifact/formats/formats.ts';
 import type { Finding } from '#evidence/predicates.ts';
@@ -11,7 +13,7 @@ import { judgePickle } from './pickle/judge.ts';
 import { judgeTemplate } from './judge-template.ts';
 import type { FormatRuleId } from './rules.ts';
 
-type FlawCode = GgufFlawCode | JsonFlawCode | SafetensorsFlawCode;
+type FlawCode = GgufFlawCode | JsonFlawCode | SafetensorsFlawCode | SqliteFlawCode | StoreFlawCode;
 
 /** Which rule a structural flaw breaks. Total: a new flaw without a rule is a type error. */
 export const ruleOfFlaw: Readonly<Record<FlawCode, FormatRuleId>> = {
@@ -41,6 +43,16 @@ export const ruleOfFlaw: Readonly<Record<FlawCode, FormatRuleId>> = {
   'safetensors.tensor-invalid': 'STF-TENSOR-INVALID',
   'safetensors.trailing': 'STF-TRAILING',
   'safetensors.truncated': 'STF-TRUNCATED',
+  'sqlite.extension': 'SQL-EXTENSION',
+  'sqlite.header': 'SQL-HEADER',
+  'sqlite.schema': 'SQL-SCHEMA',
+  'sqlite.size': 'SQL-SIZE',
+  'sqlite.trigger': 'SQL-TRIGGER',
+  'store.count': 'VEC-COUNT',
+  'store.elsewhere': 'VEC-ELSEWHERE',
+  'store.structure': 'VEC-STRUCTURE',
+  'store.trailing': 'VEC-TRAILING',
+  'store.truncated': 'VEC-TRUNCATED',
 };
 
 /** What is wrong with one reading of a blob, whatever its name. */
@@ -51,7 +63,11 @@ export function judgeReading(reading: Reading): readonly Finding[] {
         ...judgeFlaws(reading.facts.flaws),
         ...reading.facts.chatTemplates.flatMap(({ key, text }) => judgeTemplate(text, key)),
       ];
+    case 'faiss':
+    case 'hnswlib':
+    case 'lance':
     case 'safetensors':
+    case 'sqlite':
       return judgeFlaws(reading.facts.flaws);
     case 'json':
       return [...judgeFlaws(reading.facts.flaws), ...judgeTemplates(reading.facts.value)];

@@ -13,6 +13,7 @@ import {
   u32,
   u64,
 } from '../../../test/support/model-bytes.ts';
+import { faissHeader, flatFaiss, sqliteBytes } from '../../../test/support/store-bytes.ts';
 import type { Judgement } from './finding.ts';
 import { rules } from './rule-set.ts';
 import { formatRules, type FormatRuleId } from './rules.ts';
@@ -151,6 +152,20 @@ const samples: Readonly<Record<FormatRuleId, readonly [bad: Sample, good: Sample
     { 'm.index.json': '{"weight_map":{"a":"../m-1.safetensors"}}' },
     { 'm.index.json': '{"weight_map":{"a":"shards/m-1.safetensors"}}' },
   ],
+  'SQL-EXTENSION': [
+    sqliteBytes("CREATE VIEW v AS SELECT load_extension('x')"),
+    sqliteBytes('CREATE VIEW v AS SELECT 1 AS load_extension'),
+  ],
+  'SQL-HEADER': [changed(sqliteBytes('CREATE TABLE a (b)'), 21, 1), sqliteBytes('CREATE TABLE a (b)')],
+  'SQL-SCHEMA': [changed(sqliteBytes('CREATE TABLE a (b)'), 100, 2), sqliteBytes('CREATE TABLE a (b)')],
+  'SQL-SIZE': [
+    bytesOf(sqliteBytes('CREATE TABLE a (b)'), new Uint8Array(4096)),
+    sqliteBytes('CREATE TABLE a (b)'),
+  ],
+  'SQL-TRIGGER': [
+    sqliteBytes('CREATE TABLE a (b)', 'CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; END'),
+    sqliteBytes('CREATE TABLE "trigger" (b)'),
+  ],
   'STF-DUPLICATE-KEY': [
     safetensors(
       '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}}',
@@ -179,6 +194,10 @@ const samples: Readonly<Record<FormatRuleId, readonly [bad: Sample, good: Sample
   ],
   'STF-TRAILING': [safetensors({ a: tensor(0, 8) }, 9), safetensors({ a: tensor(0, 9) }, 9)],
   'STF-TRUNCATED': [safetensors({ a: tensor(0, 9) }, 8), safetensors({ a: tensor(0, 8) }, 8)],
+  'STORE-LANGCHAIN-PICKLE': [
+    { 'store/index.faiss': flatFaiss(2, 1), 'store/index.pkl': bytesOf([0x80, 4], 'N.') },
+    { 'store/index.faiss': flatFaiss(2, 1), 'index.pkl': bytesOf([0x80, 4], 'N.') },
+  ],
   'TPL-ATTRIBUTE': [
     gguf({ pairs: [ggufPair('tokenizer.chat_template.tool', 8, ggufText('{{ x.__class__.__base__ }}'))] }),
     gguf({ pairs: [ggufPair('tokenizer.chat_template', 8, ggufText('x.__class__ {{ x.role }}'))] }),
@@ -196,6 +215,23 @@ const samples: Readonly<Record<FormatRuleId, readonly [bad: Sample, good: Sample
     '{"chat_template":[{"name":"a","template":"{{ x.public_ }}"}]}',
   ],
   'TPL-UNREADABLE': ['{"chat_template":"{{ x "}', '{"chat_template":"{ x "}'],
+  'VEC-COUNT': [flatFaiss(4, 3, 11), flatFaiss(4, 3, 12)],
+  'VEC-ELSEWHERE': [invertedLists('ilod'), invertedLists('il00')],
+  'VEC-STRUCTURE': [
+    bytesOf(
+      new Uint8Array(64),
+      [0xff, 0xff],
+      new Uint8Array(14),
+      new Uint8Array(24),
+      u32(0),
+      u32(1),
+      [2, 0, 2, 0],
+      'LANC',
+    ),
+    bytesOf(new Uint8Array(16), u64(0), u64(0), u64(16), u32(0), u32(1), [2, 0, 2, 0], 'LANC'),
+  ],
+  'VEC-TRAILING': [bytesOf(flatFaiss(4, 3), 'x'), flatFaiss(4, 3)],
+  'VEC-TRUNCATED': [faissHeader('IxF2', 4, 3), flatFaiss(4, 3)],
 };
 
 /** An executable and a safetensors file at once: the header length begins with the magic of ELF. */
@@ -280,3 +316,14 @@ test('every rule has a sample, the table is sorted and the reference lists exact
   const listed = [...page.matchAll(/<a id="([A-Z0-9-]+)">/g)].map((match) => match[1]);
   assert.deepEqual(new Set(listed), new Set(Object.keys(rules)));
 });
+
+function changed(bytes: Buffer, at: number, value: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[at] = value;
+  return copy;
+}
+
+/** An inverted file without vectors, whose lists are of this kind. */
+function invertedLists(kind: string): Uint8Array {
+  return bytesOf(faissHeader('IwFl', 4, 0), u64(1), u64(1), flatFaiss(4, 1), [0], u64(0), kind);
+}

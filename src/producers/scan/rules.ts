@@ -19,6 +19,8 @@ const remedies = {
   template: 'replace the chat template by the one of the base model',
   rename: 'rename or remove one of the files',
   json: 'write the file again with one value per key',
+  store:
+    'build the index again from the documents, and read it without a loader that runs pickles or opens other files',
 } as const;
 
 function rule(scope: Rule['scope'], severity: Severity, title: string, remedy: keyof typeof remedies): Rule {
@@ -225,6 +227,26 @@ export const formatRules = {
     'source',
   ),
   'SHARD-OUTSIDE': rule('artifact', 'high', 'a shard index names a file outside the artifact', 'json'),
+  'SQL-EXTENSION': rule(
+    'blob',
+    'high',
+    'the schema of a database calls a function that loads code or touches files',
+    'source',
+  ),
+  'SQL-HEADER': rule('blob', 'medium', 'the header of a database is not one that SQLite writes', 'source'),
+  'SQL-SCHEMA': rule(
+    'blob',
+    'medium',
+    'the schema of a database is malformed, which has broken readers before',
+    'source',
+  ),
+  'SQL-SIZE': rule(
+    'blob',
+    'high',
+    'the pages of a database are not the whole file, so bytes are missing or belong to nothing',
+    'source',
+  ),
+  'SQL-TRIGGER': rule('blob', 'low', 'a database has triggers, which run when rows are written', 'source'),
   'STF-DUPLICATE-KEY': rule(
     'blob',
     'high',
@@ -270,6 +292,12 @@ export const formatRules = {
     'rewrite',
   ),
   'STF-TRUNCATED': rule('blob', 'medium', 'the file ends before its tensors do', 'source'),
+  'STORE-LANGCHAIN-PICKLE': rule(
+    'artifact',
+    'high',
+    'a LangChain vector store keeps its documents in a pickle, which loads only with `allow_dangerous_deserialization`',
+    'store',
+  ),
   'TPL-ATTRIBUTE': rule(
     'blob',
     'critical',
@@ -285,6 +313,26 @@ export const formatRules = {
   'TPL-INCLUDE': rule('blob', 'high', 'a chat template loads other templates from files', 'template'),
   'TPL-PRIVATE-ATTRIBUTE': rule('blob', 'medium', 'a chat template uses a private attribute', 'template'),
   'TPL-UNREADABLE': rule('blob', 'medium', 'a chat template cannot be read to its end', 'template'),
+  'VEC-COUNT': rule(
+    'blob',
+    'high',
+    'a count in an embedding index is not that of what it counts, so readers may go beyond it',
+    'source',
+  ),
+  'VEC-ELSEWHERE': rule(
+    'blob',
+    'high',
+    'an embedding index makes its reader open another file by a path that stands in it',
+    'store',
+  ),
+  'VEC-STRUCTURE': rule('blob', 'medium', 'the parts of an embedding index do not fit together', 'source'),
+  'VEC-TRAILING': rule(
+    'blob',
+    'high',
+    'bytes after an embedding index belong to nothing and can hide a payload',
+    'source',
+  ),
+  'VEC-TRUNCATED': rule('blob', 'medium', 'the file ends before its embedding index does', 'source'),
 } as const satisfies Record<string, Rule>;
 
 export type FormatRuleId = keyof typeof formatRules;

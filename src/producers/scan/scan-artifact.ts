@@ -9,6 +9,7 @@ import { judgeCode } from './judge-code.ts';
 import { judgeConfig, type CodeReference, type ConfigJudgement } from './judge-config.ts';
 import { judgePaths } from './judge-paths.ts';
 import { judgeShardIndex } from './judge-shards.ts';
+import { judgeStores, unrecognisedStores } from './judge-stores.ts';
 import { judgeTemplate } from './judge-template.ts';
 import { readYaml } from './read-yaml.ts';
 
@@ -78,7 +79,8 @@ export async function scanArtifact(files: readonly ArtifactFile[]): Promise<Judg
       references.push(...judged.references);
     }
   }
-  findings.push(...judgeCode(files, references));
+  findings.push(...judgeCode(files, references), ...judgeStores(files));
+  reasons.push(...unrecognisedStores(files));
   return judge([], findings, reasons);
 }
 

@@ -6,11 +6,15 @@ import { judgeReading } from './judge-reading.ts';
 /** Formats of which a file is meant to be exactly one; text and JSON are not containers of anything. */
 const exclusive: ReadonlySet<FormatId> = new Set<FormatId>([
   'executable',
+  'faiss',
   'gguf',
+  'hnswlib',
+  'lance',
   'pickle',
   'pytorch-legacy',
   'pytorch-zip',
   'safetensors',
+  'sqlite',
   'zip',
 ]);
 
