@@ -173,4 +173,69 @@ describe('upstream hub', () => {
       });
     }
   }
+
+  test('every way in which a request ends gives its turn back', { timeout: 20_000 }, async () => {
+    const timeouts = { headerMs: 300, idleMs: 200 };
+    const narrow = openHub({ upstream: upstream.url, timeouts, retryMs: 1, concurrency: 2 });
+    const ends: readonly Lie[] = [
+      'wrong-bytes',
+      'short',
+      'long-chunked',
+      'encoded',
+      'gone',
+      'redirect-private',
+      'cut',
+      'stall',
+    ];
+    for (const lie of ends) {
+      const source = await sourceOf(await fresh(), 'model.bin');
+      upstream.lie(repository().id, lie, lie === 'cut' || lie === 'stall' ? { times: 1 } : {});
+      await narrow.fetch(source, memoryBlobs(), signal).catch(() => {});
+      upstream.honest(repository().id);
+      const stop = new AbortController();
+      for await (const chunk of narrow.bytes(source, { offset: 0, signal: stop.signal })) {
+        assert.ok(chunk.length > 0);
+        break;
+      }
+      stop.abort();
+      await assert.rejects(narrow.fetch(source, memoryBlobs(), stop.signal));
+    }
+    upstream.lie(repository().id, 'not-json');
+    await assert.rejects(narrow.tree(repository(), '0'.repeat(40), signal));
+    for (const { host, active, waiting } of narrow.health())
+      assert.deepEqual([active, waiting], [0, 0], host);
+  });
+
+  test('a limit that upstream announces is kept without asking again', async () => {
+    const commit = await fresh();
+    const limited = openHub({ upstream: upstream.url, retryMs: 1 });
+    upstream.lie(repository().id, 'status-429-ratelimit', { times: 1 });
+    await assert.rejects(limited.resolve(repository(), 'main', signal), isFault('upstream.unavailable'));
+    upstream.forgetRequests();
+    for (let asked = 0; asked < 20; asked += 1) {
+      await assert.rejects(limited.tree(repository(), commit, signal), (error: unknown) => {
+        assert.ok(error instanceof Fault);
+        assert.equal(error.details['refusedHere'], true);
+        return true;
+      });
+    }
+    assert.equal(upstream.seen.length, 0);
+    assert.equal(limited.health()[0]?.state, 'limited');
+  });
+
+  test('a port where nobody listens is asked a few times, then for nothing', async () => {
+    const gone = await openLoopbackHub();
+    const { url } = gone;
+    await gone.close();
+    const lost = openHub({
+      upstream: url,
+      retryMs: 1,
+      breaker: { failures: 5, restMs: 60_000, longestMs: 60_000 },
+    });
+    const ask = () => lost.resolve({ type: 'models', id: 'org/x' }, 'main', signal);
+    for (let asked = 0; asked < 10; asked += 1) await assert.rejects(ask(), isFault('upstream.unavailable'));
+    const [host] = lost.health();
+    assert.deepEqual([host?.state, host?.requests, host?.lastSuccessMs], ['away', 5, undefined]);
+    assert.match(host?.lastFailure?.words ?? '', /ECONNREFUSED/);
+  });
 });

@@ -56,7 +56,7 @@ const integrityFaults: readonly FaultCode[] = ['blob.corrupt', 'upstream.lied'];
  */
 export function sendFault(reply: FastifyReply, thrown: unknown): FastifyReply {
   const fault = toFault(thrown);
-  if (fault.row.retryable) reply.header('retry-after', '5');
+  if (fault.row.retryable) reply.header('retry-after', retryAfterOf(fault));
   const lied = integrityFaults.includes(fault.code);
   return sendError(reply, {
     status: lied ? 403 : fault.row.status,
@@ -64,6 +64,12 @@ export function sendFault(reply: FastifyReply, thrown: unknown): FastifyReply {
     message: sentence(fault),
     body: fault.code === 'internal.unexpected' ? { code: fault.code } : { ...fault.toJSON() },
   });
+}
+
+/** What the Fault asks for, such as the pause that upstream wants; 5 s where it says nothing. */
+function retryAfterOf({ details: { retryAfterSeconds } }: Fault): string {
+  const known = typeof retryAfterSeconds === 'number' && retryAfterSeconds >= 1;
+  return String(known ? Math.ceil(retryAfterSeconds) : 5);
 }
 
 function sentence(fault: Fault): string {
