@@ -14,6 +14,7 @@ import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { compile } from '../tools/build.ts';
+import { missingSandbox, systemPython } from './support/sandbox.ts';
 
 const root = join(import.meta.dirname, '..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
@@ -82,7 +83,14 @@ function run(
 
 test('the tarball holds what runs and nothing else', () => {
   const home = join(elsewhere, 'node_modules', 'weighbridge');
-  for (const name of ['bin/weighbridge', 'dist/app/main.js', 'console/dist/index.html', 'LICENSE']) {
+  const sandbox = ['dist/producers/sandbox/loader.py', 'dist/adapters/sandbox/enter.sh'];
+  for (const name of [
+    ...sandbox,
+    'bin/weighbridge',
+    'dist/app/main.js',
+    'console/dist/index.html',
+    'LICENSE',
+  ]) {
     assert.ok(existsSync(join(home, name)), `${name} is missing`);
   }
   const files = readdirSync(home, { recursive: true, encoding: 'utf8' }).filter(
@@ -118,6 +126,20 @@ test('the installed package gives its tour, and every step goes as expected', ()
   assert.equal(result.status, 0, `${result.stdout}${result.stderr}`);
   assert.match(result.stdout, /\n4 of 4 steps went as expected/);
 });
+
+test(
+  'the installed command line loads in the sandbox, with the loader that was shipped',
+  {
+    skip: missingSandbox(),
+  },
+  () => {
+    const path = join(elsewhere, 'model.pkl');
+    writeFileSync(path, "cposix\nsystem\n(S'id -u'\ntR.");
+    const acted = run('sandbox', '--python', systemPython, path);
+    assert.equal(acted.status, 2, `${acted.stdout}${acted.stderr}`);
+    assert.match(acted.stdout, /started `\/bin\/sh -c id -u`/);
+  },
+);
 
 test('every specifier is rewritten, and one that cannot be is refused', () => {
   assert.equal(compile('app/a.ts', "import { x } from '#lib/b.ts';\n"), "import { x } from '../lib/b.js';\n");

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxOutcome } from '#evidence/predicates.ts';
 import type { SandboxLimits } from '#producers/sandbox/runner-port.ts';
 import { actsOf, executingPickle, missingSandbox, runSandbox, systemPython } from '../support/sandbox.ts';
@@ -139,6 +140,17 @@ libc.syscall(425, 8, 0)
 libc.process_vm_readv(1, 0, 0, 0, 0, 0)
 assert libc.memfd_create(b'x', 0) == -1`,
     acts: [/`ptrace`/, /`unshare`/, /`mount`/, /`io_uring_setup`/, /`process_vm_readv`/, /`memfd_create`/],
+  },
+  {
+    name: 'climbs through the processes that it can see',
+    source: () => `
+import os
+for pid in [name for name in os.listdir('/proc') if name.isdigit()]:
+    for path in ('root/etc/shadow', 'cwd/../../etc/shadow', 'root/var/lib', 'mem'):
+        try: print(open(f'/proc/{pid}/{path}', 'rb').read(1))
+        except OSError: continue
+        assert path == 'mem', path`,
+    acts: [/`\/proc\/1\/root\/etc\/shadow`/],
   },
   {
     name: 'forks for ever',
@@ -302,6 +314,52 @@ assert ctypes.CDLL(None).unshare(0x10000000) == -1
     },
   );
 }
+
+/** 32-bit calls of a 64-bit process: `int 0x80` with the number of `open` there. */
+const int80 = `
+import ctypes, mmap
+page = mmap.mmap(-1, 4096, prot=7, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40)
+at = ctypes.addressof(ctypes.c_char.from_buffer(page))
+page[256:268] = b'/etc/shadow\\0'
+code = b'\\x53\\xb8\\x05\\0\\0\\0\\xbb' + (at + 256).to_bytes(4, 'little') + b'\\x31\\xc9\\xcd\\x80\\x5b\\xc3'
+page[0:len(code)] = code
+assert ctypes.CFUNCTYPE(ctypes.c_int)(at)() < 0`;
+
+test(
+  'calls by the other door of the kernel are recorded, too',
+  {
+    skip: missingSandbox() || (process.arch === 'x64' ? false : 'only x86-64 has it'),
+  },
+  async () => {
+    const report = await runSandbox({ 'model.pkl': executingPickle(int80) });
+    assert.deepEqual(actsOf(report), ['tried to open `/etc/shadow`'], JSON.stringify(report));
+    assert.equal(report.steps[0]?.outcome, 'loaded', JSON.stringify(report.steps));
+  },
+);
+
+test(
+  'when whoever started it is killed, everything inside ends with it',
+  {
+    skip: missingSandbox(),
+  },
+  async () => {
+    const path = join(secrets, 'model.pkl');
+    writeFileSync(path, executingPickle('import os, time\nos.fork()\ntime.sleep(1e6)'));
+    const main = join(root, 'src', 'app', 'main.ts');
+    const child = spawn(process.execPath, [main, 'sandbox', '--python', systemPython, path], {
+      stdio: 'ignore',
+    });
+    const until = async (count: number): Promise<void> => {
+      for (let tries = 0; leftovers().length !== count; tries++) {
+        assert.ok(tries < 600, `${leftovers().length} processes, not ${count}`);
+        await sleep(50);
+      }
+    };
+    await until(2);
+    child.kill('SIGKILL');
+    await until(0);
+  },
+);
 
 function commandLine(prefix: readonly string[], path: string) {
   const [program = '', ...words] = [
