@@ -57,12 +57,23 @@ export async function adopt(paths: readonly string[], tools: AdoptionTools): Pro
   try {
     const book = new RiskBook();
     const holdings = new Holdings();
-    const models = await inLanes([...inventory.models.entries()], async ([index, found]) => {
+    const models: AdoptedModel[] = [];
+    const weigh = async ([index, found]: readonly [number, FoundModel]): Promise<void> => {
       const weighed = await weighModel({ measurement, scanner, state, origins, signal }, found);
       addRisks(book, index, weighed);
       holdings.add(weighed);
-      return modelRow(weighed);
-    });
+      models[index] = modelRow(weighed);
+    };
+    // What upstream lists for the caches tells afterwards what the other directories hold.
+    const indexed = [...inventory.models.entries()];
+    await inLanes(
+      indexed.filter(([, { source }]) => source !== null),
+      weigh,
+    );
+    await inLanes(
+      indexed.filter(([, { source }]) => source === null),
+      weigh,
+    );
     for (const notice of inventory.notices) addNotice(book, null, notice, notice.root);
     holdings.addDuplicates(book);
     return makeReport({

@@ -13,7 +13,7 @@ import type { TaskSource } from '#lib/worker-pool.ts';
 import type { Judgement } from '#producers/scan/finding.ts';
 import type { Scanner } from '#producers/scan/scanner.ts';
 import { identityOf, keyOf } from './found.ts';
-import type { FileIdentity, FoundFile, FoundModel } from './found.ts';
+import type { FileIdentity, FoundFile } from './found.ts';
 import { openBelow } from './open-folder.ts';
 import type { AdoptionState, KnownDigest } from './state.ts';
 
@@ -45,7 +45,7 @@ export interface MeasuredWork {
 /** Up to this size a file is read and hashed at once. */
 const smallBytes = 256 * 1024;
 /** A file in git itself is small: above this only one whose layout declares a git id is hashed for it. */
-const gitBytes = 64 * 1024 * 1024;
+const gitBytes = 16 * 1024 * 1024;
 
 /**
  * Reads files, each physical file once however many models hold it, and scans each content once. What an earlier run left
@@ -66,8 +66,8 @@ export class Measurement implements AsyncDisposable {
   }
 
   /** Digest of a file, and its scan in `scanOf` afterwards. Faults only where the caller's signal aborts. */
-  measure({ root, source }: Pick<FoundModel, 'root' | 'source'>, file: FoundFile): Promise<Measured> {
-    const mayBeInGit = source !== null && file.identity.sizeBytes <= gitBytes;
+  measure(root: string, file: FoundFile): Promise<Measured> {
+    const mayBeInGit = file.identity.sizeBytes <= gitBytes;
     const wantsGit = file.declared === undefined ? mayBeInGit : file.declared.kind === 'git';
     const key = `${keyOf(file.identity)} ${wantsGit}`;
     const known = this.#files.get(key);

@@ -1,6 +1,7 @@
 import type { Hub } from '#adapters/hub/hub.ts';
 import { hexOf } from '#artifact/digest.ts';
 import type { Digest } from '#artifact/digest.ts';
+import { roleOf } from '#artifact/roles.ts';
 import { Fault } from '#lib/fault.ts';
 import type { FoundModel } from './found.ts';
 import type { Origin } from '../routes/adoption-report.ts';
@@ -42,6 +43,8 @@ export class OriginDesk {
   readonly #state: AdoptionState;
   readonly #signal: AbortSignal;
   readonly #branches = new Map<string, string | undefined>();
+  /** SHA-256 of an LFS file to the commits that list it, of those asked for in this run. */
+  readonly #listings = new Map<string, Set<string>>();
   #silent = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -62,6 +65,9 @@ export class OriginDesk {
   async #prove(model: FoundModel, files: readonly MeasuredFile[]): Promise<OriginAnswer> {
     const { source, layout } = model;
     if (source === null) {
+      const copied = this.#copyOf(files);
+      if (copied?.kind === 'proved') return unproved('proved', copied.detail);
+      if (copied !== undefined) return unproved(layout === 'folder' ? 'unknown' : 'claimed', copied.detail);
       if (layout === 'hub-folder')
         return unproved(
           'claimed',
@@ -96,13 +102,45 @@ export class OriginDesk {
     }
   }
 
+  /** A model that stands elsewhere as a copy of what upstream listed for a cache: found by the LFS ids of its weights. */
+  #copyOf(
+    files: readonly MeasuredFile[],
+  ): { readonly kind: 'proved' | 'weights'; readonly detail: string } | undefined {
+    const weights = files.filter(({ path }) => roleOf(path) === 'weights').map(({ digest }) => hexOf(digest));
+    const [first] = weights;
+    const uris = first === undefined ? [] : (this.#listings.get(first) ?? []);
+    if (this.#upstream === undefined) return undefined;
+    let detail: string | undefined;
+    for (const uri of uris) {
+      const listed = this.#state.treeOf(this.#upstream.url, uri) ?? [];
+      const { differing, unlisted } = compare(files, listed, this.#upstream.url);
+      if (differing.length + unlisted.length === 0) {
+        const words = `all ${files.length} files are what \`${this.#upstream.url.host}\` lists at \`${uri}\``;
+        return { kind: 'proved', detail: words };
+      }
+      const ids = new Set(listed.map(({ sha256 }) => sha256));
+      if (weights.every((hex) => ids.has(hex)))
+        detail ??= `its weights are those of \`${uri}\`, other files are not`;
+    }
+    return detail === undefined ? undefined : { kind: 'weights', detail };
+  }
+
+  #remember(uri: string, files: readonly ListedFile[]): readonly ListedFile[] {
+    for (const { sha256 } of files) {
+      if (sha256 === null) continue;
+      const uris = this.#listings.get(sha256) ?? new Set();
+      this.#listings.set(sha256, uris.add(uri));
+    }
+    return files;
+  }
+
   async #tree(
     { hub, url }: Upstream,
     source: { readonly type: 'models' | 'datasets' | 'spaces'; readonly id: string; readonly commit: string },
   ): Promise<readonly ListedFile[] | undefined> {
     const uri = `hf://${source.type}/${source.id}@${source.commit}`;
     const known = this.#state.treeOf(url, uri);
-    if (known !== undefined) return known;
+    if (known !== undefined) return this.#remember(uri, known);
     const repository = { type: source.type, id: source.id };
     const resolved = await hub.resolve(repository, source.commit, this.#signal);
     if (resolved.kind === 'absent') return undefined;
@@ -114,7 +152,7 @@ export class OriginDesk {
       sha256: lfsDigest === undefined ? null : hexOf(lfsDigest),
     }));
     this.#state.saveTree(url, uri, files);
-    return files;
+    return this.#remember(uri, files);
   }
 
   async #branch(

@@ -50,7 +50,7 @@ const lanes = 4;
 /** Reads, scans, names and proves one model. Throws only where the signal aborts. */
 export async function weighModel(tools: WeighTools, found: FoundModel): Promise<WeighedModel> {
   const files = await inLanes(found.files, async (file): Promise<WeighedFile> => {
-    const measured = await tools.measurement.measure(found, file);
+    const measured = await tools.measurement.measure(found.root, file);
     if (measured.kind === 'unread') return { found: file, measured, scan: undefined };
     return { found: file, measured, scan: await tools.measurement.scanOf(measured.digest) };
   });

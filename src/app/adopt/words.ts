@@ -1,4 +1,4 @@
-import type { AdoptedModel, RiskKind, Severity } from '../routes/adoption-report.ts';
+import type { AdoptedModel, RiskKind } from '../routes/adoption-report.ts';
 
 /** What people read for the words of a report; the console has its own. */
 export const riskWords: Readonly<Record<RiskKind, string>> = {
@@ -17,13 +17,6 @@ export const riskWords: Readonly<Record<RiskKind, string>> = {
   unreferenced: 'used by nothing',
   partial: 'partial download',
   'world-writable': 'writable by everybody',
-};
-
-export const severityWords: Readonly<Record<Severity, string>> = {
-  critical: 'critical',
-  high: 'high',
-  medium: 'medium',
-  low: 'low',
 };
 
 export const originWords: Readonly<Record<AdoptedModel['origin']['state'], string>> = {
