@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type {
   SequencedEntry,
   SequenceStore,
@@ -17,6 +18,9 @@ export interface SequenceStoreOptions {
   /** Jobs that follow from new entries. They are enqueued in the ledger's own transaction: both or neither. */
   readonly jobsFor?: (entries: readonly SequencedEntry[]) => readonly NewJob[];
 }
+
+/** Appends of so many entries are long enough to be noticed by others. */
+const manyEntries = 8;
 
 /** A number of our own for pg_advisory_xact_lock: one sequencer at a time over all replicas. */
 const sequencerLock = 7_208_142;
@@ -102,6 +106,8 @@ function transactionOf(
     },
     insert: async (entries) => {
       write(session.query(entryInsert(entries)));
+      // Both take tens of milliseconds for a repository of ten thousand files: others have their turn in between.
+      if (entries.length >= manyEntries) await turn();
       write(session.query(subjectInsert(entries)));
       const jobs = options.jobsFor?.(entries) ?? [];
       if (jobs.length > 0) write(enqueueIn(session, jobs));

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Catalog, Snapshot } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
 import { roleOf } from '#artifact/roles.ts';
@@ -43,6 +44,8 @@ export interface DossierPorts {
 }
 
 const keptDossiers = 500;
+/** From so many files on reading the evidence is noticed by others. */
+const manyFiles = 500;
 
 /** Dossiers in memory, dropped the moment the ledger takes an entry about any of their subjects. */
 export interface Dossiers {
@@ -188,7 +191,18 @@ async function load(ports: DossierPorts, namespace: string, artifact: Digest): P
     else rejected.push({ evidence: entry, reasons: verified.reasons });
   }
   const index = new EvidenceIndex(namespace, subject, evidence);
+  await readInSlices(index);
   return { namespace, subject, evidence, index, rejected, head, snapshots };
+}
+
+/** Reads what decisions will ask for, so that the first one does not hold everybody up with all of it at once. */
+async function readInSlices(index: EvidenceIndex): Promise<void> {
+  const { files } = index.subject;
+  if (files.length < manyFiles) return;
+  await turn();
+  await mapInSlices([() => index.observed(), () => index.bom()], (read) => read());
+  await mapInSlices(files, ({ digest }) => index.scan(digest, 'blob'));
+  await turn();
 }
 
 /** What an intake brought must not look like a repository of the hub: a rule may trust those by their name. */
