@@ -256,6 +256,8 @@ test('links that lead out of a cache are findings and are never followed', async
   await symlink(folder, join(repository, 'snapshots', 'c'.repeat(40)));
   const old = new Date('2020-01-01T00:00:00Z');
   await utimes(secret, old, old);
+  // Whoever opened this to read would wait for ever.
+  assert.equal((await runProgram('mkfifo', [join(snapshot, 'pipe.bin')])).code, 0);
   const { code, report } = await adopt(folder, 'cache', '--offline');
   assert.equal(code, 2);
   const model = modelOf(report, 'acme/linked');
@@ -268,6 +270,7 @@ test('links that lead out of a cache are findings and are never followed', async
   );
   for (const name of Object.keys(links))
     assert.equal(outside.includes(name), name !== 'good.safetensors', name);
+  assert.ok(outside.includes('pipe.bin'));
   assert.ok(outside.includes(sha256(bytes)), 'a link in the place of a blob');
   assert.ok(!JSON.stringify(report.models).includes(sha256(bytes)), 'what lies outside was not read');
   assert.equal((await lstat(secret)).atimeMs, old.getTime());
