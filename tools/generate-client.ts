@@ -70,6 +70,7 @@ const nobody: Desk = {
     complete: unreachable,
   },
   upstreams: { view: unreachable },
+  queue: { view: unreachable },
   sandbox: { order: unreachable, show: unreachable },
 };
 

@@ -396,6 +396,7 @@ export function openFixtureDesk(): {
     exportBundle: absent,
     doctor: absent,
     upstreams: { view: async () => ({ upstreams: [], incidents: [] }) },
+    queue: { view: async () => ({ at: '2026-11-21T00:00:00Z', arriving: [], arrivingCount: 0, held: [] }) },
     sandbox: { order: absent, show: absent },
     triage: absent,
     access: {

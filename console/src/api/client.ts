@@ -368,6 +368,48 @@ export type ShowIntakeAnswer = {
   } | null;
 };
 
+export type ShowQueueAnswer = {
+  readonly at: string;
+  readonly arriving: readonly ({
+    readonly repository: {
+      readonly type: "models" | "datasets" | "spaces";
+      readonly id: string;
+    };
+    readonly commit: string;
+    readonly artifact: string | null;
+    readonly phase: "listing" | "fetching" | "inspecting";
+    readonly since: string;
+    readonly why: string;
+    readonly paths: readonly string[];
+    readonly pathCount: number;
+    readonly transfers: readonly ({
+      readonly path: string;
+      readonly state: "waiting" | "fetching" | "following" | "verifying";
+      readonly since: string;
+      readonly sizeBytes: number;
+      readonly receivedBytes: number;
+      readonly readers: number;
+    })[];
+  })[];
+  readonly arrivingCount: number;
+  readonly held: readonly ({
+    readonly repository: {
+      readonly type: "models" | "datasets" | "spaces";
+      readonly id: string;
+    };
+    readonly commit: string;
+    readonly artifact: string;
+    readonly environment: string;
+    readonly since: string;
+    readonly reasons: readonly {
+      readonly rule: string;
+      readonly message: string;
+      readonly who: string;
+      readonly remedy: string;
+    }[];
+  })[];
+};
+
 export type ShowSandboxAnswer = {
   readonly state: "none" | "waiting" | "running" | "done" | "failed";
   readonly fault: {
@@ -748,6 +790,7 @@ export interface Client {
   revokeToken(body: RevokeTokenBody, signal?: AbortSignal): Promise<Answered<RevokeTokenAnswer>>;
   listIntakes(query: ListIntakesQuery, signal?: AbortSignal): Promise<Answered<ListIntakesAnswer>>;
   showIntake(id: string, signal?: AbortSignal): Promise<Answered<ShowIntakeAnswer>>;
+  showQueue(signal?: AbortSignal): Promise<Answered<ShowQueueAnswer>>;
   showSandbox(digest: string, signal?: AbortSignal): Promise<Answered<ShowSandboxAnswer>>;
   showUpstreams(signal?: AbortSignal): Promise<Answered<ShowUpstreamsAnswer>>;
   triageRepository(body: TriageRepositoryBody, signal?: AbortSignal): Promise<Answered<TriageRepositoryAnswer>>;
@@ -823,6 +866,7 @@ export function openClient(token: string): Client {
     revokeToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens/revoke`, body, signal }),
     listIntakes: (query, signal) => ask({ method: 'GET', path: `/wb/v1/intakes`, query, signal }),
     showIntake: (id, signal) => ask({ method: 'GET', path: `/wb/v1/intakes/${encodeURIComponent(id)}`, signal }),
+    showQueue: (signal) => ask({ method: 'GET', path: `/wb/v1/queue`, signal }),
     showSandbox: (digest, signal) => ask({ method: 'GET', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/sandbox`, signal }),
     showUpstreams: (signal) => ask({ method: 'GET', path: `/wb/v1/upstreams`, signal }),
     triageRepository: (body, signal) => ask({ method: 'POST', path: `/wb/v1/triage`, body, signal }),

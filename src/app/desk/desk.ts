@@ -15,6 +15,7 @@ import { exportDecision } from './export.ts';
 import { openIntakesDesk } from './intakes.ts';
 import { approveArtifact, denyArtifact } from './human.ts';
 import { listArtifacts, showArtifact } from './inventory.ts';
+import { openQueueDesk } from './queue.ts';
 import { openSandboxDesk } from './sandbox.ts';
 import { openUpstreamDesk } from './upstreams.ts';
 
@@ -75,6 +76,7 @@ export function openDesk(house: House): Desk {
       newest: house.newestEntries,
     }),
     intakes: openIntakesDesk(house),
+    queue: openQueueDesk(house),
     sandbox: openSandboxDesk(house),
     upstreams: openUpstreamDesk(house),
     triage: openTriageDesk(house.configuration),

@@ -122,7 +122,7 @@ function standingDecisions(kept: readonly KeptDecision[]): readonly KeptDecision
   return [...groups.values()].flatMap((group) => worstOf(group) ?? []);
 }
 
-function worstOf(kept: readonly KeptDecision[]): KeptDecision | undefined {
+export function worstOf(kept: readonly KeptDecision[]): KeptDecision | undefined {
   const verdict = (['deny', 'warn', 'allow'] as const).find((one) =>
     kept.some(({ decision }) => decision.verdict === one),
   );

@@ -29,6 +29,8 @@ import {
   writable,
 } from './schemas.ts';
 import type { TypedApp } from './type-provider.ts';
+import { queueRoutes } from './queue.ts';
+import type { QueueDesk } from './queue.ts';
 import { sandboxRoutes } from './sandbox.ts';
 import type { SandboxDesk } from './sandbox.ts';
 import { upstreamRoutes } from './upstreams.ts';
@@ -91,6 +93,7 @@ export interface Desk {
   readonly access: AccessDesk;
   readonly adoptions: AdoptionDesk;
   readonly intakes: IntakesDesk;
+  readonly queue: QueueDesk;
   readonly sandbox: SandboxDesk;
   readonly upstreams: UpstreamDesk;
   readonly triage: Triage;
@@ -109,6 +112,7 @@ export function peopleRoutes(app: TypedApp, desk: Desk, authenticate: Authentica
   decisionRoutes(app, desk, authenticate);
   accessRoutes(app, desk.access, authenticate);
   intakeRoutes(app, desk.intakes, authenticate);
+  queueRoutes(app, desk.queue, authenticate);
   sandboxRoutes(app, desk.sandbox, authenticate);
   upstreamRoutes(app, desk.upstreams, authenticate);
   triageRoutes(app, desk.triage, authenticate);
