@@ -133,7 +133,7 @@ export interface SandboxPredicate {
   /** Why it is `failed` or `inconclusive`; empty otherwise. */
   readonly reasons: readonly string[];
   readonly steps: readonly SandboxStep[];
-  /** In the order of their first time; `times` counts the same words. */
+  /** Acts first, bare starts of a process after the others, each in the order of its first time; `times` counts the same words. */
   readonly events: readonly SandboxDeed[];
   /** Different events beyond `limits.sandboxEvents`. */
   readonly eventsOmitted: number;

@@ -348,6 +348,8 @@ test(
     const main = join(root, 'src', 'app', 'main.ts');
     const child = spawn(process.execPath, [main, 'sandbox', '--python', systemPython, path], {
       stdio: 'ignore',
+      // Whoever is killed leaves a directory behind.
+      env: { ...process.env, TMPDIR: secrets },
     });
     const until = async (count: number): Promise<void> => {
       for (let tries = 0; leftovers().length !== count; tries++) {

@@ -72,9 +72,12 @@ test(
     const refused = await pull('org/acts', 'model.pkl');
     // What was allowed and is not any more answers so that caches of clients are overridden.
     assert.equal(refused.status, 404);
-    assert.match(refused.message, /in the sandbox it acted/);
+    assert.match(refused.message, /in the sandbox it acted: started `\/bin\/sh -c id -u`/);
     const shown = await house.call('GET', `/wb/v1/artifacts/${artifact}`);
-    assert.match(JSON.stringify(shown.body), /weighbridge\.dev\/evidence\/sandbox\/v1/);
+    assert.match(
+      JSON.stringify(shown.body),
+      /"summary":"loaded in the sandbox: acted, started `\/bin\/sh -c id -u`"/,
+    );
   },
 );
 

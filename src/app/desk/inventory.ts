@@ -5,6 +5,7 @@ import { predicateTypes } from '#evidence/predicates.ts';
 import type { VerifiedEvidence } from '#evidence/verify.ts';
 import { explain } from '#policy/explain.ts';
 import type { Dossier, Dossiers } from '../decisions/dossiers.ts';
+import { sandboxOf } from '#policy/readings.ts';
 import type { KeptDecision } from '#policy/decision-store.ts';
 import type { Caller } from '../routes/people.ts';
 import type { ArtifactDetail, ArtifactRow, EvidenceRow } from '../routes/schemas.ts';
@@ -132,6 +133,7 @@ export function worstOf(kept: readonly KeptDecision[]): KeptDecision | undefined
 const summaries: Readonly<Record<string, string>> = {
   [predicateTypes.observed]: 'observed at its source',
   [predicateTypes.scan]: 'scanned',
+  [predicateTypes.sandbox]: 'loaded in the sandbox',
   [predicateTypes.bom]: 'what every file that is here contains, in CycloneDX',
   [predicateTypes.approval]: 'approved by a person',
   [predicateTypes.waiver]: 'a rule was waived',
@@ -143,6 +145,7 @@ const summaries: Readonly<Record<string, string>> = {
 const instantMembers = [
   'observedAt',
   'scannedAt',
+  'exercisedAt',
   'approvedAt',
   'waivedAt',
   'revokedAt',
@@ -150,12 +153,22 @@ const instantMembers = [
   'timeVerified',
 ];
 
+/** The outcome and the first thing that it did, in words. */
+function sandboxSummary({ statement }: VerifiedEvidence): string | undefined {
+  if (statement.predicateType !== predicateTypes.sandbox) return undefined;
+  const reading = sandboxOf(statement.predicate);
+  if (reading === undefined) return undefined;
+  const said = reading.acts[0] ?? reading.reasons[0];
+  return `loaded in the sandbox: ${reading.outcome}${said === undefined ? '' : `, ${said}`}`;
+}
+
 function evidenceRow(entry: VerifiedEvidence, dossier: Dossier): EvidenceRow {
   const { predicateType, predicate } = entry.statement;
   const members = typeof predicate === 'object' && predicate !== null ? Object.entries(predicate) : [];
   const at: unknown = members.find(([name]) => instantMembers.includes(name))?.[1];
   const reason: unknown = members.find(([name]) => name === 'reason')?.[1];
-  const summary = scanSummary(entry, dossier) ?? summaries[predicateType] ?? predicateType;
+  const summary =
+    scanSummary(entry, dossier) ?? sandboxSummary(entry) ?? summaries[predicateType] ?? predicateType;
   return {
     logIndex: entry.logIndex,
     envelopeDigest: entry.envelopeDigest,

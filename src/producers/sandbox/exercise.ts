@@ -147,9 +147,17 @@ function collectDeeds(roots: readonly string[]): Deeds {
     reached: (phase) => phases.has(phase),
     acted: () => acted,
     unreadable: () => unreadable,
-    list: () => [...deeds.values()].map(({ deed, times }) => ({ ...deed, times })),
+    list: () =>
+      [...deeds.values()]
+        .map(({ deed, times }) => ({ ...deed, times }))
+        .sort((one, other) => rankOf(one) - rankOf(other)),
     omitted: () => omitted,
   };
+}
+
+/** What tells most comes first: a process that was started says less than the program that it became. */
+function rankOf({ grade, kind }: SandboxDeed): number {
+  return grade === 'note' ? 2 : kind === 'forked' ? 1 : 0;
 }
 
 /** The worst that can be said. `acted` needs nobody's word but the trace's; `quiet` needs everything to be in order. */

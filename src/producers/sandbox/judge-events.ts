@@ -4,7 +4,16 @@ import { sandboxPlaces, type SandboxEvent } from './runner-port.ts';
 /** `act`: no clean load does this. `note`: worth knowing, and clean loads do it (writing into a scratch place). */
 export interface Deed {
   readonly grade: 'act' | 'note';
-  readonly kind: 'started' | 'opened' | 'wrote' | 'network' | 'changed' | 'reached' | 'died' | 'unreadable';
+  readonly kind:
+    | 'started'
+    | 'forked'
+    | 'opened'
+    | 'wrote'
+    | 'network'
+    | 'changed'
+    | 'reached'
+    | 'died'
+    | 'unreadable';
   /** In words: ``started `/bin/sh -c id` ``. Lower case, no full stop, no path of the machine that ran it. */
   readonly words: string;
 }
@@ -44,7 +53,7 @@ export function judgeEvent(event: SandboxEvent, roots: readonly string[]): Deed 
       return { grade: 'act', kind: 'started', words: `${verb} ${shown(named(command))}` };
     }
     case 'process':
-      return { grade: 'act', kind: 'started', words: 'started a process' };
+      return { grade: 'act', kind: 'forked', words: 'started a process' };
     case 'open':
       return judgeOpen(event, roots);
     case 'network': {
