@@ -38,7 +38,11 @@ export interface ObservedPredicate {
   readonly producer: ProducerIdentity;
   readonly observedAt: string;
   readonly source: {
-    /** purl-like identity, e.g. `hf://models/org/name@<commit>` or `file:` for uploads. Never a caller's host or path. */
+    /**
+     * Where the files came from (docs/reference/sources.md), e.g. `hf://models/org/name@<commit>`, `https://host/file`,
+     * `upload://models/org/name`. Anything but `hf:` came by an intake, whose name stays taken. Never a query, a credential, a
+     * caller's host or path.
+     */
     readonly uri: string;
     readonly repositoryType: 'models' | 'datasets' | 'spaces';
     readonly repository: string;

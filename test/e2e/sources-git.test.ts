@@ -4,7 +4,7 @@ import { missing } from '../support/foreign.ts';
 import { backend, gitPrograms, openGitHost } from '../support/git-host.ts';
 import type { GitHost } from '../support/git-host.ts';
 import { openFileHost } from '../support/file-host.ts';
-import { refusalOf, takeIn } from '../support/intakes.ts';
+import { refusalOf, sha256Hex, snapshotByHub, takeIn, withoutHubClient } from '../support/intakes.ts';
 import { safetensors, tensor } from '../support/model-bytes.ts';
 import { openWholeHouse } from '../support/whole-house.ts';
 import type { WholeHouse } from '../support/whole-house.ts';
@@ -125,3 +125,14 @@ test('a server that sends something else than a pack is told so', { skip }, asyn
   );
   assert.equal(await refusalOf(house, { source: `git+${old.url}/x.git`, as: 'acme/none' }), 'upstream.lied');
 });
+
+test(
+  'huggingface_hub pulls what came from git',
+  { skip: skip === false ? withoutHubClient : skip },
+  async () => {
+    const files = await snapshotByHub(house, 'acme/git');
+    assert.equal(files['model.safetensors'], sha256Hex(weights));
+    assert.equal(files['deep/folder/vocab.txt'], sha256Hex('a\nb\n'));
+    assert.ok('.gitattributes' in files);
+  },
+);

@@ -13,7 +13,7 @@ import type { FileHost } from '../support/file-host.ts';
 import { missing } from '../support/foreign.ts';
 import { openOciRegistry, registryProgram } from '../support/foreign-servers.ts';
 import type { OciRegistry } from '../support/foreign-servers.ts';
-import { refusalOf, takeIn } from '../support/intakes.ts';
+import { refusalOf, sha256Hex, snapshotByHub, takeIn, withoutHubClient } from '../support/intakes.ts';
 import { safetensors, tensor } from '../support/model-bytes.ts';
 import { openWholeHouse } from '../support/whole-house.ts';
 import type { WholeHouse } from '../support/whole-house.ts';
@@ -226,3 +226,14 @@ test('layers and manifests that are not what their digest says', { skip }, async
     'source.absent',
   );
 });
+
+test(
+  'huggingface_hub pulls what came from a registry',
+  { skip: skip === false ? withoutHubClient : skip },
+  async () => {
+    assert.deepEqual(await snapshotByHub(house, 'acme/pack'), {
+      'config.json': sha256Hex('{}'),
+      'weights/model.safetensors': sha256Hex(weights),
+    });
+  },
+);

@@ -9,7 +9,7 @@ import { openFileHost } from '../support/file-host.ts';
 import { missing } from '../support/foreign.ts';
 import { motoProgram, openS3Server } from '../support/foreign-servers.ts';
 import type { S3Server } from '../support/foreign-servers.ts';
-import { refusalOf, takeIn } from '../support/intakes.ts';
+import { refusalOf, sha256Hex, snapshotByHub, takeIn, withoutHubClient } from '../support/intakes.ts';
 import { safetensors, tensor } from '../support/model-bytes.ts';
 import { openWholeHouse } from '../support/whole-house.ts';
 import type { WholeHouse } from '../support/whole-house.ts';
@@ -122,3 +122,15 @@ test('a closed bucket opens with the key of the operator; moto checks signatures
   assert.equal(answer.status, 403, 'control: moto takes any signature');
   await answer.arrayBuffer();
 });
+
+test(
+  'huggingface_hub pulls what came from a bucket',
+  { skip: skip === false ? withoutHubClient : skip },
+  async () => {
+    assert.deepEqual(await snapshotByHub(house, 'acme/bucket'), {
+      'config.json': sha256Hex('{"model_type":"bert"}'),
+      'model.safetensors': sha256Hex(weights),
+      'sub/notes & more (1)+é.txt': sha256Hex('spaces and signs'),
+    });
+  },
+);

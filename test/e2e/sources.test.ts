@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { bytesOf, safetensors, tensor } from '../support/model-bytes.ts';
 import { openFileHost, serveFiles } from '../support/file-host.ts';
 import type { FileHost } from '../support/file-host.ts';
-import { refusalOf, takeIn } from '../support/intakes.ts';
+import { refusalOf, sha256Hex, snapshotByHub, takeIn, withoutHubClient } from '../support/intakes.ts';
 import { openWholeHouse } from '../support/whole-house.ts';
 import type { WholeHouse } from '../support/whole-house.ts';
 
@@ -108,4 +108,11 @@ test('a repository of the hub comes in whole, or in part, before anybody pulls i
   const whole = await takeIn(house, { source: 'hf://models/org/wanted@main' });
   assert.equal(whole.outcome?.verdict, 'deny', JSON.stringify(whole));
   assert.equal(whole.artifact, part.artifact);
+});
+
+test('huggingface_hub pulls what came from URLs', { skip: withoutHubClient }, async () => {
+  assert.deepEqual(await snapshotByHub(house, 'acme/folder', 'v1'), {
+    'adapter.safetensors': sha256Hex(weights),
+    'config/adapter_config.json': sha256Hex('{"r":8}'),
+  });
 });

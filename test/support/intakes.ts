@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { IntakeView } from '../../src/app/routes/intakes.ts';
+import { missing } from './foreign.ts';
+import { openPythonHub, pythonIn } from './python-hub.ts';
 import type { WholeHouse } from './whole-house.ts';
 
 /** Orders an intake over the interface and waits for its end. */
@@ -26,4 +29,23 @@ export async function refusalOf(house: WholeHouse, body: unknown): Promise<strin
   if (status !== 202) return (answer as { error: { code: string } }).error.code;
   const { fault } = await settled(house, (answer as { id: string }).id);
   return fault?.code ?? 'done';
+}
+
+const python = pythonIn('venv');
+export const withoutHubClient = missing('huggingface_hub in .cache/venv', python !== undefined);
+
+/** What `snapshot_download` of the unmodified huggingface_hub brings of a repository: path → SHA-256. */
+export async function snapshotByHub(
+  house: WholeHouse,
+  id: string,
+  revision = 'main',
+): Promise<Readonly<Record<string, string>>> {
+  await using hub = await openPythonHub(python ?? '', house.server.clients);
+  const { value, message } = await hub.call('snapshot', { repo_id: id, revision });
+  assert.equal(message, undefined);
+  return value as Readonly<Record<string, string>>;
+}
+
+export function sha256Hex(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -7,7 +7,7 @@ import type { Redacted } from '#lib/redacted.ts';
 
 /** Proof for one host. It goes to that host (and port, where it names one) and nowhere else. */
 export interface Credential {
-  /** `host` or `host:port`, as `URL.host` spells it. */
+  /** `host`, or `host:port` where the port is not the usual one, as `URL.host` spells it. */
   readonly host: string;
   readonly username?: string;
   readonly password?: Redacted<string>;
@@ -111,9 +111,9 @@ export function parseAnswer(bytes: Uint8Array, url: URL): JsonValue {
   }
 }
 
-/** The credential for exactly this host, over https or to a host that the operator allows. */
+/** The credential for exactly this host and port: another port of the same host is somebody else. */
 export function credentialFor(site: Site, url: URL): Credential | undefined {
-  return site.credentials.find(({ host }) => host === url.host || host === url.hostname);
+  return site.credentials.find(({ host }) => host === url.host);
 }
 
 /** `Authorization` for a plain request to this URL; empty where we have none. */

@@ -72,7 +72,7 @@ export function parseIntake(body: IntakeBody): IntakeOrder {
 
 function parseReference(text: string): string {
   const name = revisionName(text);
-  if (/^[0-9a-f]{40}$/.test(name) || name === 'HEAD' || name.startsWith('refs/'))
+  if (name === '' || name === 'HEAD' || name.startsWith('refs/') || /^[0-9a-f]{40}$/.test(name))
     throw invalid('a reference is a name such as `main` or `v1`');
   return name;
 }
@@ -95,7 +95,7 @@ function parseSource(texts: readonly string[], body: IntakeBody): Parsed {
   if (texts.some((one) => one.length > limits.sourceTextBytes || /[\p{Cc}\s\\]/u.test(one)))
     throw invalid('a source holds a space, a control character or a backslash, or is too long');
   const scheme = /^([a-z][a-z0-9+.-]*):/.exec(text)?.[1] ?? text;
-  if (more.length > 0 && scheme !== 'https' && scheme !== 'http')
+  if (more.length > 0 && !texts.every((one) => /^https?:/.test(one)))
     throw invalid('several sources are taken as one artifact only where all are https URLs');
   switch (scheme) {
     case 'upload':

@@ -8,8 +8,8 @@ export const sourceQueue = 'source';
 export type SourceJobs = Pick<Jobs, 'enqueue' | 'claim' | 'heartbeat' | 'complete' | 'fail'>;
 type ClaimedJob = Awaited<ReturnType<SourceJobs['claim']>>[number];
 
-const leaseMs = 30_000;
-const beatMs = 10_000;
+const leaseMs = 15_000;
+const beatMs = 5_000;
 const pollMs = 5_000;
 /** Intakes at once in this process. */
 const width = 2;
