@@ -20,10 +20,7 @@ import { answerTail, mayTail } from './tail.ts';
  */
 export async function answerFile(ports: PullPorts, asked: FileRequest, wait: Wait): Promise<FastifyReply> {
   const { reply, listing, file } = asked;
-  if (mayTail(asked)) {
-    const tailed = await answerTail(ports, asked, wait);
-    if (tailed !== undefined) return tailed;
-  }
+  if (mayTail(asked) && (await answerTail(ports, asked, wait))) return reply;
   const arrival = await holdFor(ports, wait, listing, [file.path]);
   wait.end();
   if (arrival.kind === 'pending') return answerPending(ports, asked, { arrival, caller: wait.caller });

@@ -1,10 +1,21 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toFault } from '#lib/fault.ts';
 import type { FileRequest } from './file-request.ts';
-import type { Following, Intake } from './ports.ts';
+import type { Arrival, Following, Intake } from './ports.ts';
 import type { PullPorts } from './settings.ts';
 
 const keptFiles = 1_000;
+/** After a Fault that may pass. */
+const againMs = 1_000;
 /** How long after an expired hold the next ones are told so at once. */
 const expiredForMs = 60_000;
+
+export type Settled = Exclude<Arrival, { readonly kind: 'pending' }>;
+
+interface Watched {
+  readonly following: Following;
+  readonly settled: Promise<Settled | undefined>;
+}
 
 /** A following with more than one holder; it is closed when all of them have closed theirs. */
 export interface SharedFollowing extends Following {
@@ -38,8 +49,8 @@ export function shared(following: Following): SharedFollowing {
  * is right as long as the part and the rest are of the same transfer, and no client checks.
  */
 export interface Streamed {
-  /** Bytes of this file are about to leave: from now on until its arrival settles, its transfer is watched. */
-  watch(asked: FileRequest, following: SharedFollowing): void;
+  /** Bytes of this file are about to leave: from now on until its arrival settles, its transfer is watched. Undefined after `close`. */
+  watch(asked: FileRequest, following: SharedFollowing): Promise<Settled | undefined>;
   /** May a client hold bytes of this file that were thrown away, so that only the whole file may be answered? */
   isMixed(asked: FileRequest): Promise<boolean>;
   /** A caller was held as long as it may be. */
@@ -62,43 +73,50 @@ export function streamedOf(ports: PullPorts): Streamed {
 
 function openStreamed(ports: PullPorts): Streamed {
   const closing = new AbortController();
-  const watched = new Map<string, Following>();
+  const watched = new Map<string, Watched>();
   const mixed = new Map<string, true>();
   const expired = new Map<string, number>();
   const wait = { waitMs: ports.settings.longHoldMs, signal: closing.signal };
 
-  const settle = async ({ listing, file }: FileRequest): Promise<'ready' | 'failed' | 'closed'> => {
-    for (;;) {
-      const arrival = await ports.intake.want(listing, [file.path], wait);
-      if (closing.signal.aborted) return 'closed';
-      if (arrival.kind !== 'pending') return arrival.kind;
+  /** One wait for all who stream the file. A database or a ledger that is away for a moment does not end it. */
+  const settle = async ({ listing, file }: FileRequest): Promise<Settled | undefined> => {
+    while (!closing.signal.aborted) {
+      try {
+        const arrival = await ports.intake.want(listing, [file.path], wait);
+        if (arrival.kind !== 'pending') return arrival;
+      } catch (error) {
+        const fault = toFault(error);
+        if (!fault.row.retryable) return { kind: 'failed', fault };
+        await sleep(againMs, undefined, { signal: closing.signal, ref: false }).catch(() => undefined);
+      }
     }
+    return undefined;
   };
-  const watchOne = async (asked: FileRequest, following: Following): Promise<void> => {
+  const watchOne = async (asked: FileRequest, following: Following): Promise<Settled | undefined> => {
     const name = nameOf(asked);
-    try {
-      const end = await settle(asked).catch(() => 'failed' as const);
-      if (end === 'closed') return;
-      // What failed may be fetched anew, and nobody knows whether as the same bytes.
-      if (end === 'failed' || !(await isIntact(following, closing.signal))) keep(mixed, name, true);
-    } finally {
-      watched.delete(name);
-      following.close();
-    }
+    const arrival = await settle(asked);
+    // What failed may be fetched anew, and nobody knows whether as the same bytes.
+    const intact = arrival?.kind === 'ready' && (await isIntact(following, closing.signal));
+    if (arrival !== undefined && !intact) keep(mixed, name, true);
+    watched.delete(name);
+    following.close();
+    return arrival;
   };
   return {
     watch: (asked, following) => {
       const name = nameOf(asked);
-      if (watched.has(name) || closing.signal.aborted) return;
+      const known = watched.get(name);
+      if (known !== undefined) return known.settled;
       const kept = following.share();
-      watched.set(name, kept);
-      void watchOne(asked, kept);
+      const settled = watchOne(asked, kept);
+      watched.set(name, { following: kept, settled });
+      return settled;
     },
     isMixed: async (asked) => {
       const name = nameOf(asked);
       if (mixed.has(name)) return true;
-      const following = watched.get(name);
-      return following !== undefined && !(await isIntact(following, closing.signal));
+      const found = watched.get(name);
+      return found !== undefined && !(await isIntact(found.following, closing.signal));
     },
     expire: (asked) => keep(expired, nameOf(asked), performance.now()),
     hasExpired: (asked) => {

@@ -74,6 +74,7 @@ describe('tail', () => {
 
   test('HEAD is answered at once; GET has its head, and its bytes up to the held offset', async () => {
     const path = await cold();
+    const asked = house.questions.length;
     const head = await open(path, hf, 'HEAD');
     await head.until((answer) => answer.status() !== 0);
     assert.equal(head.status(), 200);
@@ -95,8 +96,12 @@ describe('tail', () => {
     await get.until(complete);
     assert.deepEqual(get.body(), weights);
     await pause(20);
-    const served = house.events.find(({ outcome }) => outcome === 'served');
-    assert.equal(served?.sentBytes, weights.length);
+    const noted = house.events.map(({ outcome, sentBytes }) => [outcome, sentBytes]);
+    assert.deepEqual(noted, [
+      ['held', 0],
+      ['served', weights.length],
+    ]);
+    assert.equal(house.questions.length, asked + 1, 'decided once, answered once');
   });
 
   test('bytes leave as they arrive, long before the transfer ends', async () => {

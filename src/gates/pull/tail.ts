@@ -1,4 +1,3 @@
-import type { FastifyReply } from 'fastify';
 import type { Digest } from '#artifact/digest.ts';
 import { toFault, type Fault } from '#lib/fault.ts';
 import { headersOf } from './body.ts';
@@ -10,7 +9,7 @@ import { answerPending } from './pending-answer.ts';
 import type { Arrival, Following, Ruling } from './ports.ts';
 import { cutRefused } from './refusal-cut.ts';
 import type { PullPorts } from './settings.ts';
-import { shared, streamedOf, type SharedFollowing } from './streamed.ts';
+import { shared, streamedOf, type Settled, type SharedFollowing } from './streamed.ts';
 import { openTailBody, type TailBody, type TailEnd } from './tail-body.ts';
 import { heldOffset, isTailed, planTail, type Part } from './tail-plan.ts';
 
@@ -21,42 +20,44 @@ export function mayTail({ request, file }: FileRequest): boolean {
 
 /**
  * Answers a file whose arrival is pending while its bytes come in: the head at once, the body as it arrives up to the
- * held offset, the rest after the verdict. Undefined, and nothing sent, where there is nothing to follow or this file must
- * not go to this caller like that: then it is held.
+ * held offset, the rest after the verdict. False, and nothing sent, where there is nothing to follow or this file must not
+ * go to this caller like that: then it is held. (A reply cannot be what a promise resolves with: it is a thenable itself.)
  */
-export async function answerTail(
-  ports: PullPorts,
-  asked: FileRequest,
-  wait: Wait,
-): Promise<FastifyReply | undefined> {
+export async function answerTail(ports: PullPorts, asked: FileRequest, wait: Wait): Promise<boolean> {
   const { reply, principal, listing, file } = asked;
   const arrival = await look(ports, asked, wait);
-  if (arrival === undefined) return undefined;
-  if (streamedOf(ports).hasExpired(asked))
-    return answerPending(ports, asked, { arrival, caller: wait.caller });
+  if (arrival === undefined) return false;
+  if (streamedOf(ports).hasExpired(asked)) {
+    answerPending(ports, asked, { arrival, caller: wait.caller });
+    return true;
+  }
   const followed = await follow(ports, asked, wait);
-  if (followed === undefined) return undefined;
+  if (followed === undefined) return false;
   const following = shared(followed);
   try {
-    if (!isSafe(following, asked, wait.caller)) return undefined;
+    if (!isSafe(following, asked, wait.caller)) return false;
     const range = await tailRange(ports, asked);
     // Where no byte may leave anyway, interim answers keep a caller alive longer than an open body does.
-    if (range === undefined || (wait.caller.interim && range.part.start >= heldOffset(file)))
-      return undefined;
-    if ((await look(ports, asked, wait)) === undefined) return undefined;
+    if (range === undefined || (wait.caller.interim && range.part.start >= heldOffset(file))) return false;
+    if ((await look(ports, asked, wait)) === undefined) return false;
     const standing = await ports.decisions.standing(listing, principal);
-    if (standing !== undefined) return answerRefusal(ports, asked, standing);
+    if (standing !== undefined) {
+      answerRefusal(ports, asked, standing);
+      return true;
+    }
     wait.end();
     setFileHeaders(reply, listing, file);
     if (asked.request.method === 'HEAD') {
       note(ports, asked, { outcome: 'held', reason: 'pending' });
-      return await reply.code(200).header('content-length', String(file.sizeBytes)).send();
+      reply.code(200).header('content-length', String(file.sizeBytes)).send();
+      return true;
     }
     const { part } = range;
     reply.header('content-length', String(part.end - part.start)).header('x-accel-buffering', 'no');
     if (range.partial)
       reply.code(206).header('content-range', `bytes ${part.start}-${part.end - 1}/${file.sizeBytes}`);
-    return await stream(ports, asked, { following, part, caller: wait.caller });
+    await stream(ports, asked, { following, part, caller: wait.caller });
+    return true;
   } finally {
     following.close();
   }
@@ -121,31 +122,31 @@ async function stream(
   ports: PullPorts,
   asked: FileRequest,
   { following, part, caller }: Stream,
-): Promise<FastifyReply> {
+): Promise<void> {
   const { reply, file } = asked;
   const { trickleMs, longHoldMs: capMs, lingerMs } = ports.settings;
   reply.hijack();
   const response = reply.raw;
-  if (response.destroyed) return reply;
+  if (response.destroyed) return;
   response.writeHead(reply.statusCode, headersOf(reply));
   response.flushHeaders();
-  streamedOf(ports).watch(asked, following);
+  const arrival = streamedOf(ports).watch(asked, following);
   const body = openTailBody(response, following, planTail(file, part), { trickleMs, capMs });
   const done = new AbortController();
   let verdict: TailVerdict | undefined;
-  const weighing = weigh(ports, asked, done.signal).then((found) => {
+  const weighing = weigh(ports, asked, { arrival, signal: done.signal }).then((found) => {
     verdict = found;
     if (found?.kind === 'passed') body.release();
     else body.stop();
   });
   const end = await body.run().catch((error: unknown) => toFault(error));
+  if (typeof end !== 'string') reply.log.error({ err: end }, 'a body that was followed broke off');
   // The refusal of what was broken off must stand before the caller can ask again.
   if (typeof end !== 'string') await Promise.race([weighing, passedMs(capMs, done.signal)]);
   done.abort(over);
   if (end === 'expired') streamedOf(ports).expire(asked);
   noteEnd(ports, asked, { end, verdict, body });
   if (end !== 'complete' && end !== 'left') cutRefused(response.req.socket, caller, lingerMs);
-  return reply;
 }
 
 /** Without a reason of its own every abort would record a stack. */
@@ -160,23 +161,14 @@ type TailVerdict =
 async function weigh(
   ports: PullPorts,
   asked: FileRequest,
-  signal: AbortSignal,
+  awaited: { readonly arrival: Promise<Settled | undefined>; readonly signal: AbortSignal },
 ): Promise<TailVerdict | undefined> {
-  const { listing, file } = asked;
-  try {
-    for (;;) {
-      const wait = { waitMs: ports.settings.longHoldMs, signal };
-      const arrival = await ports.intake.want(listing, [file.path], wait);
-      if (signal.aborted) return undefined;
-      if (arrival.kind === 'pending') continue;
-      if (arrival.kind === 'failed') return arrival;
-      const ruling = await ports.decisions.ask(questionOf(asked, arrival.artifact));
-      if (ruling.decision.verdict === 'deny') return { kind: 'refused', ruling };
-      return { kind: 'passed', artifact: arrival.artifact };
-    }
-  } catch (error) {
-    return { kind: 'failed', fault: toFault(error) };
-  }
+  const arrival = await awaited.arrival;
+  if (awaited.signal.aborted) return undefined;
+  if (arrival?.kind !== 'ready') return arrival;
+  const ruling = await ports.decisions.ask(questionOf(asked, arrival.artifact));
+  if (ruling.decision.verdict === 'deny') return { kind: 'refused', ruling };
+  return { kind: 'passed', artifact: arrival.artifact };
 }
 
 interface Ended {
