@@ -16,6 +16,9 @@ import type { WholeHouse } from '../support/whole-house.ts';
 const MiB = 1024 * 1024;
 const dataBytes = 22 * MiB;
 const weights = Buffer.from(safetensors({ w: tensor(0, dataBytes) }, dataBytes));
+/** Other bytes: while the same ones come from elsewhere, a file is held. */
+const others = Buffer.from(weights);
+others[others.length - 1] = 2;
 const pickle = Buffer.concat([
   Buffer.from("\x80\x04cposix\nsystem\n(S'id'\ntR"),
   Buffer.alloc(12 * MiB, 'N'),
@@ -34,7 +37,7 @@ describe('tail by the whole server', { concurrency: true }, () => {
     await hub.commit('org/refused', {
       'config.json': '{"auto_map":{"AutoModel":"modeling_x.X"}}',
       'modeling_x.py': 'import os\nos.system("id")\n',
-      [path]: weights,
+      [path]: others,
     });
     await hub.commit('org/pickle', { 'config.json': '{}', 'pytorch_model.bin': pickle });
     for (const id of ['org/clean', 'org/refused']) hub.lie(id, 'stall', { path, times: 1 });
