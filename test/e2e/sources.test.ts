@@ -116,3 +116,13 @@ test('huggingface_hub pulls what came from URLs', { skip: withoutHubClient }, as
     'config/adapter_config.json': sha256Hex('{"r":8}'),
   });
 });
+
+test('a data set is one, and the model of the same name is another repository', async () => {
+  const source = `${host.url}/vendor/v1/config/adapter_config.json`;
+  const view = await takeIn(house, { source, as: 'acme/rows', type: 'datasets' });
+  assert.equal(view.state, 'done', JSON.stringify(view.fault));
+  assert.equal((await pull('/datasets/acme/rows/resolve/main/adapter_config.json')).status, 200);
+  assert.equal((await pull('/acme/rows/resolve/main/adapter_config.json')).status, 404);
+  const { body } = await house.call('GET', '/wb/v1/intakes?limit=1');
+  assert.equal((body as { items: readonly { id: string }[] }).items[0]?.id, view.id);
+});
