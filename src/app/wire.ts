@@ -174,7 +174,14 @@ async function openHistory({ stores, configuration, clock, failed }: Site) {
   });
   const trustRoots = () => findSystemEntries(stores.postgres.database, predicateTypes.trustRoot);
   const trust = await openTrustRoot(
-    { store: stores.sequence, sequencer: log.sequencer, keys: stores.keys, clock, trustRoots },
+    {
+      store: stores.sequence,
+      sequencer: log.sequencer,
+      keys: stores.keys,
+      clock,
+      trustRoots,
+      acquire: (name) => stores.leases.acquire(name),
+    },
     configuration.origin,
   ).catch(async (error: unknown) => {
     await log.close();

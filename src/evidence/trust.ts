@@ -152,6 +152,31 @@ export function replaceKey(
   } as unknown as JsonValue);
 }
 
+/**
+ * The next version in which our own keys may assert what this version of the product writes, where an older one made the
+ * root: nothing that stands there is taken away. Undefined where nothing is missing.
+ */
+export function entitleOwnKeys(last: TrustRoot, issuedAt: string): TrustRoot | undefined {
+  const missing = defaultAssertions.flatMap(({ issuer, predicateTypes: wanted, namespaces }) => {
+    const held = last.assertions
+      .filter((standing) => isSame(standing.issuer, issuer) && isSame(standing.namespaces, namespaces))
+      .flatMap((standing) => standing.predicateTypes);
+    const lacking = wanted.filter((type) => !held.includes(type));
+    return lacking.length === 0 ? [] : [{ issuer, predicateTypes: lacking, namespaces }];
+  });
+  if (missing.length === 0) return undefined;
+  return parseTrustRoot({
+    ...last,
+    version: last.version + 1,
+    issuedAt,
+    assertions: [...last.assertions, ...missing],
+  } as unknown as JsonValue);
+}
+
+function isSame(one: Assertion['issuer'] | readonly string[], other: typeof one): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
 /** SHA-256 of the JCS bytes: the fingerprint that people compare, the statement's subject, a decision's `trustDigest`. */
 export function trustDigest(root: TrustRoot): Digest {
   return digestOf(encodeJcs(root));
