@@ -46,6 +46,8 @@ const samples: Readonly<Record<string, string>> = {
   'database-owner': 'postgresql://owner@127.0.0.1/x',
   policies: 'rules',
   delivery: 'delivery.yaml',
+  sandbox: 'off',
+  'sandbox-python': '/opt/python/bin/python3',
   environment: 'production',
   tier: 'high',
   origin: 'log.example/a',

@@ -261,14 +261,29 @@ describe('configuration', () => {
     origin: 'a b',
     'hold-wait': '0',
     'reference-ttl': '-1',
+    'absent-ttl': '3601',
+    'upstream-concurrency': '0',
+    'upstream-timeout': '0',
+    'upstream-wait': '0',
     'intake-concurrency': '65',
+    'intake-hosts': 'a b',
+    'intake-limit': '0',
+    sandbox: 'sometimes',
     'interim-responses': 'maybe',
     'accel-prefix': 'protected',
     'accel-from': 'localhost',
     'log-level': 'loud',
   };
   /** Keys that take any text: which source won is shown below by what they do. */
-  const anyText = new Set(['data', 'blobs', 'policies', 'delivery', 'upstream-token']);
+  const anyText = new Set([
+    'data',
+    'blobs',
+    'policies',
+    'delivery',
+    'upstream-token',
+    'intake-credentials',
+    'sandbox-python',
+  ]);
 
   test('every key is either refused below or takes any text', () => {
     for (const name of Object.keys(configKeys)) assert.ok(name in refused !== anyText.has(name), name);

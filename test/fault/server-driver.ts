@@ -267,5 +267,17 @@ export async function holdsEverything(server: Driven, acknowledged: Acknowledged
   const size = await readHead(server);
   for (const digest of acknowledged.entries.values())
     assert.ok(blobs.has(digest.slice('sha256:'.length)), `the envelope ${digest} is gone`);
+  await published(server.data, size);
   await holdsHistory(server.data, size, acknowledged);
+}
+
+/** Tiles follow a commit, and a server that just started may be committing still: waits until those of `size` are there. */
+async function published(data: string, size: number): Promise<void> {
+  const files = openLogDirectory(join(data, 'log'));
+  const start = Math.floor((size - 1) / tileWidth) * tileWidth;
+  for (let tries = 0; tries < 50; tries += 1) {
+    const last = await readEntryTile(files, start / tileWidth, size - start);
+    if (last !== undefined) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
