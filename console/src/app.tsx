@@ -4,7 +4,10 @@ import { AdoptionPage } from './pages/adoption.tsx';
 import { AdoptionsPage } from './pages/adoptions.tsx';
 import { ArtifactPage } from './pages/artifact.tsx';
 import { InventoryPage } from './pages/inventory.tsx';
+import { QuarantinePage } from './pages/quarantine.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
+import { TriagePage } from './pages/triage.tsx';
+import { UpstreamsPage } from './pages/upstreams.tsx';
 import { Header } from './parts/header.tsx';
 import { Link } from './parts/link.tsx';
 import { Empty, Failed, Loading } from './parts/states.tsx';
@@ -86,6 +89,9 @@ function Page(): ReactElement {
   const route = useRoute();
   if (route.page === 'inventory') return <InventoryPage search={route.search} />;
   if (route.page === 'artifact') return <ArtifactPage key={route.digest} digest={route.digest} />;
+  if (route.page === 'quarantine') return <QuarantinePage />;
+  if (route.page === 'triage') return <TriagePage />;
+  if (route.page === 'upstreams') return <UpstreamsPage />;
   if (route.page === 'adoptions') return <AdoptionsPage />;
   if (route.page === 'adoption') return <AdoptionPage key={route.id} id={route.id} />;
   return (

@@ -3,7 +3,7 @@ export function formatSize(sizeBytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
   const power = sizeBytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(sizeBytes) / 3), units.length - 1);
   const value = sizeBytes / 1000 ** power;
-  return `${power === 0 ? value : value.toPrecision(3).replace(/\.?0+$/, '')} ${units[power] ?? ''}`;
+  return `${power === 0 ? value : Number(value.toPrecision(3))} ${units[power] ?? ''}`;
 }
 
 /** `21 Nov 2026, 09:12 UTC`; text that is no instant is shown as it is. */
@@ -43,4 +43,31 @@ export function shortDigest(digest: string): string {
 export function count(number: number, noun: string): string {
   const digits = String(number).replace(/\B(?=(\d{3})+$)/g, '\u2009');
   return `${digits} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** `12 s`, `3 min 20 s`, `2 h 5 min`: how long something takes. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) {
+    const rest = whole % 60;
+    return rest === 0 ? `${whole / 60} min` : `${Math.floor(whole / 60)} min ${rest} s`;
+  }
+  const minutes = Math.round(whole / 60);
+  const hours = Math.floor(minutes / 60);
+  if (hours >= 48) return `${Math.floor(hours / 24)} days`;
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+}
+
+/** Coarse, because a pace is: `about 40 s`, `about 12 min`, `about 3 h`. */
+export function formatLeft(seconds: number): string {
+  if (seconds < 5) return 'a few seconds';
+  if (seconds < 55) return `about ${Math.round(seconds / 5) * 5} s`;
+  if (seconds < 5400) return `about ${Math.max(1, Math.round(seconds / 60))} min`;
+  return seconds < 172_800 ? `about ${Math.round(seconds / 3600)} h` : 'days';
+}
+
+/** `09:12:44 UTC`. */
+export function formatClock(instant: string): string {
+  return /T(\d\d:\d\d:\d\d)/.exec(instant)?.[1]?.concat(' UTC') ?? instant;
 }

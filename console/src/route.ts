@@ -4,18 +4,27 @@ import { useSyncExternalStore } from 'react';
 export type Route =
   | { readonly page: 'inventory'; readonly search: string }
   | { readonly page: 'artifact'; readonly digest: string }
+  | { readonly page: 'quarantine' }
+  | { readonly page: 'triage' }
+  | { readonly page: 'upstreams' }
   | { readonly page: 'adoptions' }
   | { readonly page: 'adoption'; readonly id: string }
   | { readonly page: 'unknown' };
 
 const base = '/console/';
+const plainPages = ['quarantine', 'triage', 'upstreams', 'adoptions'] as const;
+
+function isPlain(name: string): name is (typeof plainPages)[number] {
+  return plainPages.some((page) => page === name);
+}
 
 export function parseRoute(pathname: string, query: string): Route {
   const rest = pathname.startsWith(base) ? pathname.slice(base.length) : '';
   if (rest === '' || rest === 'index.html') {
     return { page: 'inventory', search: new URLSearchParams(query).get('search') ?? '' };
   }
-  if (/^adoptions\/?$/.test(rest)) return { page: 'adoptions' };
+  const plain = rest.replace(/\/$/, '');
+  if (isPlain(plain)) return { page: plain };
   const id = /^adoptions\/(sha256(?::|%3A)[0-9a-f]{64})\/?$/i.exec(rest)?.[1];
   if (id !== undefined) return { page: 'adoption', id: decodeURIComponent(id).toLowerCase() };
   const digest = /^artifacts\/(sha256(?::|%3A)[0-9a-f]{64})\/?$/i.exec(rest)?.[1];
@@ -26,7 +35,7 @@ export function parseRoute(pathname: string, query: string): Route {
 
 export function encodeRoute(route: Route): string {
   if (route.page === 'artifact') return `${base}artifacts/${route.digest}`;
-  if (route.page === 'adoptions') return `${base}adoptions`;
+  if (isPlain(route.page)) return `${base}${route.page}`;
   if (route.page === 'adoption') return `${base}adoptions/${route.id}`;
   const search = route.page === 'inventory' && route.search !== '' ? route.search : undefined;
   return search === undefined ? base : `${base}?${new URLSearchParams({ search }).toString()}`;

@@ -42,3 +42,10 @@ export function cutVisible(text: string): readonly Piece[] {
   if (plain !== '') pieces.push({ kind: 'plain', text: plain });
   return pieces;
 }
+
+/** The same text for a name that is only spoken: what would deceive is spelled out. */
+export function spellVisible(text: string): string {
+  return cutVisible(text)
+    .map((piece) => (piece.kind === 'plain' ? piece.text : `U+${piece.codePoint}`))
+    .join('');
+}

@@ -68,6 +68,8 @@ const predicates: readonly (readonly [pattern: RegExp, name: string, tone: Tone]
   [/\/evidence\/revocation\//, 'Refusal', 'bad'],
   [/\/evidence\/approval\//, 'Approval', 'good'],
   [/\/evidence\/waiver\//, 'Waiver', 'caution'],
+  [/\/evidence\/sandbox\//, 'Sandbox run', 'quiet'],
+  [/\/evidence\/upstream-incident\//, 'Upstream incident', 'caution'],
   [/\/evidence\/scan\//, 'Scan', 'quiet'],
   [/\/evidence\/observed\//, 'Arrival', 'quiet'],
   [/\/evidence\/trust-root\//, 'Trust root', 'quiet'],

@@ -1,68 +1,37 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
-import fastify, { type FastifyInstance } from 'fastify';
 import type { Browser } from 'playwright-core';
 import { renderAdoptionHtml } from '#app/adopt/html.ts';
-import { makeMetrics } from '#app/metrics.ts';
-import { makePeopleListener } from '#app/server.ts';
-import { Fault } from '#lib/fault.ts';
-import {
-  chromiumPath,
-  keepScreen,
-  layoutFaults,
-  leave,
-  openBrowser,
-  openVisit,
-  weakContrasts,
-} from './browser.ts';
+import { chromiumPath, keepScreen, layoutFaults, leave, weakContrasts } from './browser.ts';
 import type { Visit, VisitOptions } from './browser.ts';
+import { openFixtureConsole } from './fixture-console.ts';
+import type { FixtureConsole } from './fixture-console.ts';
 import { digestOf, fixtureRows, fixtureToken, openFixtureDesk } from '../support/fixture-desk.ts';
 import { fixtureAdoption, fixtureReport } from '../support/fixture-adoptions.ts';
 import { missing } from '../support/foreign.ts';
 
-const { buildConsole } = createRequire(import.meta.url)('../../bin/launch.js') as {
-  readonly buildConsole: () => void;
-};
 const skip = missing('chromium', chromiumPath !== undefined);
 const fixture = openFixtureDesk();
 const good = digestOf('1f');
 const bad = digestOf('b4');
 
-let app: FastifyInstance | undefined;
+let house: FixtureConsole | undefined;
 let browser: Browser | undefined;
 let origin = '';
 
 before(async () => {
   if (skip !== false) return;
-  buildConsole();
-  app = await makePeopleListener(fastify({ logger: false }).log, {
-    desk: fixture.desk,
-    authenticate: async (request) => {
-      if (request.headers.authorization !== `Bearer ${fixtureToken}`) {
-        throw new Fault('request.unauthenticated', 'the token is not known');
-      }
-      return { class: 'administrator', person: 'person-1', namespace: 'default', environment: 'development' };
-    },
-    metrics: makeMetrics(),
-    health: { ready: () => ({ ready: true, reason: undefined }) },
-    version: '1',
-  });
-  origin = await app.listen({ host: '127.0.0.1', port: 0 });
-  browser = await openBrowser();
+  house = await openFixtureConsole(fixture);
+  ({ browser, origin } = house);
 });
-
-after(async () => {
-  await browser?.close();
-  await app?.close();
-});
+after(() => house?.[Symbol.asyncDispose]());
 
 const visit = (options: Partial<VisitOptions> = {}): Promise<Visit> => {
-  assert.ok(browser);
-  return openVisit(browser, { origin, token: fixtureToken, ...options });
+  assert.ok(house);
+  return house.visit(options);
 };
 
 const artifactPath = (digest: string): string => `/console/artifacts/${digest}`;
@@ -288,7 +257,7 @@ test(
     const rows = page.getByRole('region', { name: 'Adoptions' }).getByRole('listitem');
     await rows.first().waitFor();
     assert.match(await rows.nth(0).innerText(), /3 models[^]*not everything was looked at[^]*2 critical/);
-    assert.match(await rows.nth(1).innerText(), /1 of 1 proved[^]*No risk found/);
+    assert.match(await rows.nth(1).innerText(), /1 of 1 origin proved[^]*No risk found/);
     await rows.nth(0).getByRole('link').click();
     await page.getByRole('heading', { level: 1, name: 'What was there' }).waitFor();
     const risks = page.getByRole('list', { name: 'Risks' }).getByRole('listitem');

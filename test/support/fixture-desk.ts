@@ -1,4 +1,6 @@
 import { fixtureAdoptions } from './fixture-adoptions.ts';
+import { openFixtureQuarantine } from './fixture-quarantine.ts';
+import type { QuarantineControl } from './fixture-quarantine.ts';
 import { parseDigest, type Digest } from '#artifact/digest.ts';
 import type { Appended, Caller, Desk } from '#app/routes/people.ts';
 import type { ArtifactDetail, ArtifactRow } from '#app/routes/schemas.ts';
@@ -348,9 +350,11 @@ export function openFixtureDesk(): {
   readonly desk: Desk;
   readonly recorded: Recorded;
   readonly fail: { next: boolean };
+  readonly quarantine: QuarantineControl;
 } {
   const recorded: Recorded = { approvals: [], refusals: [] };
   const fail = { next: false };
+  const quarantine = openFixtureQuarantine(bad);
   const record = (): Appended => ({
     logIndex: 8 + recorded.approvals.length + recorded.refusals.length,
     envelopeDigest: digestOf('ee'),
@@ -395,10 +399,10 @@ export function openFixtureDesk(): {
     }),
     exportBundle: absent,
     doctor: absent,
-    upstreams: { view: async () => ({ upstreams: [], incidents: [] }) },
-    queue: { view: async () => ({ at: '2026-11-21T00:00:00Z', arriving: [], arrivingCount: 0, held: [] }) },
+    upstreams: quarantine.upstreams,
+    queue: quarantine.queue,
     sandbox: { order: absent, show: absent },
-    triage: absent,
+    triage: quarantine.triage,
     access: {
       namespaces: absent,
       setNamespace: absent,
@@ -407,7 +411,7 @@ export function openFixtureDesk(): {
       revokeToken: absent,
     },
     adoptions: fixtureAdoptions,
-    intakes: { order: absent, show: absent, list: absent, upload: absent, complete: absent },
+    intakes: { order: absent, show: absent, list: quarantine.listIntakes, upload: absent, complete: absent },
   };
-  return { desk, recorded, fail };
+  return { desk, recorded, fail, quarantine: quarantine.control };
 }

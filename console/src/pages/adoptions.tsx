@@ -98,7 +98,7 @@ function AdoptionRow({ row }: { readonly row: Row }): ReactElement {
       </div>
       <div className="origins">
         <span>
-          {row.origins.proved} of {row.models} proved
+          {row.origins.proved} of {count(row.models, 'origin')} proved
         </span>
         {row.complete ? null : <span className="faint">not everything was looked at</span>}
       </div>

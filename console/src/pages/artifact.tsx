@@ -23,7 +23,7 @@ export function ArtifactPage({ digest }: { readonly digest: string }): ReactElem
   return (
     <>
       <nav aria-label="Breadcrumb" className="crumbs">
-        <Link to={{ page: 'inventory', search: '' }}>Inventory</Link>
+        <Link to={{ page: 'inventory', search: '' }}>All artifacts</Link>
       </nav>
       {answer.refusal === undefined ? null : answer.refusal.status === 404 ? (
         <Empty title="This artifact is not here">

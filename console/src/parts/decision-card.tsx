@@ -40,7 +40,8 @@ function Evidence({
   );
 }
 
-function ReasonItem({
+/** One reason: what, what is missing, what would change it, who can, and the rule. */
+export function ReasonItem({
   reason,
   indexes,
 }: {
