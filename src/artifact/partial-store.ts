@@ -12,6 +12,8 @@ export interface PartialKey {
 
 /** Bytes of a blob while they arrive. Reads and writes may run side by side; one writer at a time. */
 export interface Partial {
+  /** The place where the bytes are: another one, whenever the transfer began anew. A published blob keeps it. */
+  readonly identity: string;
   /** What is written, ascending. Nothing of it is verified before `publish`. */
   readonly spans: readonly Span[];
   /** How far the written bytes reach from `offset` on; `offset` where it is not written. */
@@ -33,6 +35,8 @@ export interface Partial {
 
 /** What another process is writing, for reading along. */
 export interface WatchedPartial {
+  /** As in `Partial`. */
+  readonly identity: string;
   /** Reads the writer's progress anew. False when there is nothing to watch any more: it was published or thrown away. */
   refresh(): Promise<boolean>;
   reach(offset: number): number;
@@ -46,4 +50,6 @@ export interface PartialStore {
   open(key: PartialKey): Promise<Partial>;
   /** Undefined where nobody has begun. */
   watch(key: PartialKey): Promise<WatchedPartial | undefined>;
+  /** Where the bytes of a stored blob are, to be compared with where they came from. */
+  identityOf(digest: Digest): Promise<string | undefined>;
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { chmod, open, readFile, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { Fault, isErrno, toFault } from '#lib/fault.ts';
 import { durably } from '#lib/fault-point.ts';
 import { Spans } from '#lib/spans.ts';
 import { createBlobDirectory } from './blob-directory.ts';
-import { publishBlob, refuseWithoutRoom } from './blob-store.ts';
+import { blobPath, publishBlob, refuseWithoutRoom } from './blob-store.ts';
 import { parsePartialNote } from './partial-note.ts';
 
 /** A partial that nobody has written to for so long is given up. */
@@ -30,7 +31,16 @@ export async function openFilesystemPartialStore(directory: string): Promise<Par
   return {
     open: (key) => openPartial(directory, join(place, nameOf(key)), key),
     watch: (key) => watchPartial(join(place, nameOf(key)), key),
+    identityOf: async (digest) => {
+      const stats = await stat(blobPath(directory, digest), { bigint: true }).catch(() => undefined);
+      return stats === undefined ? undefined : identityOf(stats);
+    },
   };
+}
+
+/** Numbers of files are given again; the time of their making is not. */
+function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 function nameOf({ namespace, digest, sizeBytes }: PartialKey): string {
@@ -56,7 +66,8 @@ async function openPartial(root: string, path: string, key: PartialKey): Promise
   const { size } = await handle.stat();
   // A note about bytes that are not there was written by a process whose machine lost power.
   const believed = present.list.every(({ end }) => end <= size) ? present : new Spans();
-  return new FilePartial({ root, path, key, handle, spans: believed });
+  const identity = identityOf(await handle.stat({ bigint: true }));
+  return new FilePartial({ root, path, key, handle, spans: believed, identity });
 }
 
 interface PartialPlace {
@@ -65,6 +76,7 @@ interface PartialPlace {
   readonly key: PartialKey;
   readonly handle: FileHandle;
   readonly spans: Spans;
+  readonly identity: string;
 }
 
 class FilePartial implements Partial {
@@ -79,6 +91,10 @@ class FilePartial implements Partial {
 
   constructor(place: PartialPlace) {
     this.#place = place;
+  }
+
+  get identity() {
+    return this.#place.identity;
   }
 
   get spans() {
@@ -203,12 +219,13 @@ async function watchPartial(path: string, key: PartialKey): Promise<WatchedParti
     if (isErrno(error) && error.code === 'ENOENT') return undefined;
     throw error;
   }
-  const { ino } = await handle.stat();
+  const identity = identityOf(await handle.stat({ bigint: true }));
   let spans = await readNote(path, key);
   return {
+    identity,
     refresh: async () => {
-      const stats = await stat(path).catch(() => undefined);
-      if (stats?.ino !== ino) return false;
+      const stats = await stat(path, { bigint: true }).catch(() => undefined);
+      if (stats === undefined || identityOf(stats) !== identity) return false;
       spans = await readNote(path, key);
       return true;
     },

@@ -42,6 +42,8 @@ export interface FillReader {
 
 /** Where bytes of the fill can be read now: our own partial, or the one that another process is writing. */
 export interface Coverage {
+  /** Another one where the bytes are not those that were read before. */
+  readonly identity: string | undefined;
   reach(offset: number): number;
   readInto(target: Uint8Array, offset: number): Promise<number>;
   close(): Promise<void>;
@@ -212,6 +214,7 @@ export class Fill {
     if (blob === undefined)
       throw new Fault('blob.missing', `the bytes of \`${lfsDigest}\` are not in the store`);
     this.#cover({
+      identity: await this.#ports.partials.identityOf(lfsDigest),
       reach: (offset) => Math.max(offset, sizeBytes),
       readInto: (target, offset) => blob.readInto(target, offset),
       close: () => blob.close(),
@@ -242,8 +245,6 @@ export class Fill {
       }
       // What an earlier process left may have been damaged; upstream is accused only of what it sent to this one.
       continued = false;
-      this.#generation += 1;
-      this.#waiting.wakeAll();
       partial = await this.#ports.partials.open(this.#key());
       this.#cover(partial);
       this.#state = 'fetching';
@@ -309,8 +310,13 @@ export class Fill {
   #cover(coverage: Coverage): void {
     const before = this.#coverage;
     this.#coverage = coverage;
-    if (before !== coverage) void before?.close().catch(() => {});
-    this.#waiting.wake((offset) => this.#reach(offset));
+    if (before === undefined) return this.#waiting.wake((offset) => this.#reach(offset));
+    void before.close().catch(() => {});
+    if (before.identity === coverage.identity) return this.#waiting.wake((offset) => this.#reach(offset));
+    // Somebody threw away what was there and began anew: whoever has read of it must not go on with other bytes.
+    this.#generation += 1;
+    this.#format = undefined;
+    this.#waiting.wakeAll();
   }
 
   async #closeUnused(): Promise<void> {

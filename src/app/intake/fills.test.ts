@@ -251,6 +251,47 @@ test('another process follows, and takes over when the owner dies', async (t) =>
   assert.equal(upstream.sentBytes, content.length);
 });
 
+test('another process whose owner throws away what it had ends its readers', async (t) => {
+  const content = randomBytes(20 * MiB);
+  const { upstream, directory, replica } = await house(t, content);
+  const [first, owner, other] = [replica(), replica(), replica()];
+  const half = Promise.withResolvers<void>();
+  upstream.before = async (at) => {
+    if (at < 10 * MiB) return;
+    half.resolve();
+    await new Promise((_, reject) => first.stop.signal.addEventListener('abort', reject));
+  };
+  const stopped = assert.rejects(first.fills.fetch(sourceOf(content)));
+  await half.promise;
+  first.stop.abort();
+  await stopped;
+  await first.fills.settled();
+  const [name] = (await readdir(join(directory, 'partial'))).filter((entry) => !entry.endsWith('.spans'));
+  await writeFile(join(directory, 'partial', name ?? ''), Buffer.alloc(10 * MiB));
+  upstream.before = () => sleep(20);
+  const owned = owner.fills.fetch(sourceOf(content));
+  await sleep(30);
+  const reader = other.fills.follow(sourceOf(content));
+  assert.ok(reader !== undefined);
+  const read = Buffer.alloc(MiB);
+  assert.ok((await reader.readInto(read, 0, forever)) > 0);
+  assert.equal(read[0], 0, 'it has read of what is damaged');
+  const ended = assert.rejects(
+    (async () => {
+      for (let at = MiB; at < content.length;) at += await reader.readInto(read, at, forever);
+      for (;;) {
+        await sleep(20);
+        await reader.readInto(read, 0, forever);
+      }
+    })(),
+    { code: 'upstream.unavailable' },
+  );
+  await owned;
+  await ended;
+  reader.close();
+  await other.fills.fetch(sourceOf(content));
+});
+
 test('another process that follows to the end asks upstream for nothing', async (t) => {
   const content = randomBytes(12 * MiB);
   const { upstream, replica } = await house(t, content);

@@ -34,6 +34,8 @@ export interface Fills {
    * what another repository sends is nothing to stream. Throws the Fault of a transfer that ended shortly before.
    */
   follow(source: FillSource): FollowedFill | undefined;
+  /** Are these bytes on their way, from wherever? */
+  isUnderWay(source: FillSource): boolean;
   underWay(): readonly FillProgress[];
   /** Resolves when no transfer is under way: after the signal was aborted, when what they wrote is noted. */
   settled(): Promise<void>;
@@ -82,6 +84,7 @@ export function openFills(ports: FillsPorts): Fills {
       const fill = running ?? begin(source);
       return { ...fill.open(), format: () => fill.format() };
     },
+    isUnderWay: (source) => fills.has(bytesName(source)),
     underWay: () =>
       [...fills.values()].map((fill) => ({
         source: fill.source,

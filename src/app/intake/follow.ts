@@ -33,7 +33,8 @@ export async function follow(
   const known = await intake.want(listing, [path], { waitMs: 0, signal });
   if (known.kind === 'failed') throw known.fault;
   if (known.kind === 'ready') return undefined;
-  if (await ports.linked(listing.namespace, source.file.lfsDigest)) return undefined;
+  if (!ports.fills.isUnderWay(source) && (await ports.linked(listing.namespace, source.file.lfsDigest)))
+    return undefined;
   const fill = ports.fills.follow(source);
   if (fill === undefined) return undefined;
   const format = await formatInTime(fill, wait).catch((error: unknown) => {

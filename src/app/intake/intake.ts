@@ -36,6 +36,7 @@ const listedRepositories = 1_000;
 
 /** The pull gate's way in. The work belongs to the commit: it goes on when the caller leaves. */
 export function openIntake(ports: IntakePorts): Intake {
+  const remember = rememberOnce(ports);
   const intake: Intake = {
     resolve: resolvePatiently(ports.listings, ports.upstreamWaitMs),
     want: async (listing, paths, wait) => {
@@ -43,12 +44,7 @@ export function openIntake(ports: IntakePorts): Intake {
       if (known?.kind === 'ready' || known?.kind === 'failed') return known;
       const unknown = paths.find((path) => !listing.files.some((file) => file.path === path));
       if (unknown !== undefined) throw new Fault('resource.unknown', `the commit has no file \`${unknown}\``);
-      await ports.remember(jobKey(listing, paths), {
-        namespace: listing.namespace,
-        repository: listing.repository,
-        commit: listing.commit,
-        paths,
-      });
+      await remember(listing, paths);
       const joined = ports.flights.join(listing, paths);
       if (wait.waitMs <= 0) return pendingOf(ports, listing, paths);
       return Promise.race([joined, later(ports, listing, paths, wait)]);
@@ -85,6 +81,24 @@ export function openIntake(ports: IntakePorts): Intake {
     },
   };
   return intake;
+}
+
+/** Writes an arrival down once while it is under way: a thousand callers of one file are one write. */
+function rememberOnce(ports: IntakePorts) {
+  const written = new Map<string, Promise<void>>();
+  return (listing: Listing, paths: readonly string[]): Promise<void> => {
+    const { namespace, repository, commit } = listing;
+    const key = jobKey(listing, paths);
+    const name = `${namespace} ${key}`;
+    const known = written.get(name);
+    if (known !== undefined) return known;
+    const writing = ports.remember(key, { namespace, repository, commit, paths });
+    written.set(name, writing);
+    const forget = (): boolean => written.delete(name);
+    // Whoever asks after it has settled asks for a new one.
+    writing.then(() => void ports.flights.join(listing, paths).finally(forget), forget);
+    return writing;
+  };
 }
 
 const blankCard = {

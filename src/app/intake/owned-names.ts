@@ -61,11 +61,15 @@ export function openOwnedNames(ports: OwnedPorts): OwnedNames {
     const untilMs = spelling === undefined ? ports.clock.now() + believedMs : Infinity;
     memory.names.set(key, { spelling, untilMs });
   };
+  const asking = new Map<string, Promise<string | undefined>>();
   const spellingOf = async (namespace: string, repository: RepositoryName): Promise<string | undefined> => {
     const key = keyOf(namespace, repository);
     const known = memory.names.get(key);
     if (known !== undefined && known.untilMs > ports.clock.now()) return known.spelling;
-    const spelling = await ports.origins.taken(namespace, repository);
+    // A thousand callers of one name are one question to the database.
+    const asked = asking.get(key) ?? ports.origins.taken(namespace, repository);
+    asking.set(key, asked);
+    const spelling = await asked.finally(() => asking.delete(key));
     // A name that was taken while the database answered stays taken.
     if (spelling !== undefined || memory.names.get(key)?.spelling === undefined) believe(key, spelling);
     return memory.names.get(key)?.spelling ?? spelling;

@@ -3,7 +3,7 @@ import type { Following } from './ports.ts';
 import type { TailPlan } from './tail-plan.ts';
 
 /** One read and one write. A thousand followers hold one each, also while they wait for bytes. */
-const stepBytes = 128 * 1024;
+const stepBytes = 48 * 1024;
 const keptBuffers = 16;
 const free: Buffer[] = [];
 
