@@ -2,6 +2,8 @@ import type { Jobs } from '#adapters/postgres/jobs.ts';
 import { toFault } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
 import type { JsonValue } from '#lib/json.ts';
+import { openQueueWorker } from '../queue-worker.ts';
+import type { QueueWorker } from '../queue-worker.ts';
 import type { Flights } from './flights.ts';
 import { parseArrivalJob, resumeArrival } from './intake.ts';
 import type { Listings } from './listings.ts';
@@ -14,7 +16,6 @@ type ClaimedJob = Awaited<ReturnType<IntakeJobs['claim']>>[number];
 
 const leaseMs = 30_000;
 const beatMs = 10_000;
-const pollMs = 5_000;
 /** Finished jobs are forgotten after a day, once an hour. */
 const sweep = { everyMs: 3_600_000, olderThanMs: 24 * 3_600_000 } as const;
 /** Jobs under way at once. Most of them only wait for the flight that their caller has started. */
@@ -28,56 +29,22 @@ interface WorkerPorts {
 }
 
 /** Claims remembered arrivals and sees them through; after a restart this is what continues them. */
-export function openWorker(ports: WorkerPorts): { wake(): void; close(): Promise<void> } {
-  const running = new Set<Promise<void>>();
-  let claiming: Promise<void> | undefined;
-  let again = false;
-  const stop = new AbortController();
-
-  const claim = async (): Promise<void> => {
-    while (!stop.signal.aborted && running.size < width) {
-      const jobs = await ports.jobs.claim({ queues: [intakeQueue], count: width - running.size, leaseMs });
-      if (jobs.length === 0) return;
-      for (const job of jobs) {
-        const work: Promise<void> = perform(ports, job, stop.signal)
-          .catch(ports.failed)
-          .finally(() => {
-            running.delete(work);
-            wake();
-          });
-        running.add(work);
-      }
-    }
-  };
-  const wake = (): void => {
-    if (stop.signal.aborted) return;
-    if (claiming !== undefined) {
-      again = true;
-      return;
-    }
-    claiming = claim()
-      .catch(ports.failed)
-      .finally(() => {
-        claiming = undefined;
-        if (!again) return;
-        again = false;
-        wake();
-      });
-  };
-  const timer = setInterval(wake, pollMs);
+export function openWorker(ports: WorkerPorts): QueueWorker {
+  const worker = openQueueWorker({
+    claim: (count) => ports.jobs.claim({ queues: [intakeQueue], count, leaseMs }),
+    perform: (job: ClaimedJob, stop) => perform(ports, job, stop),
+    width,
+    failed: ports.failed,
+  });
   const sweeping = setInterval(
     () => void ports.jobs.sweep(sweep.olderThanMs).catch(ports.failed),
     sweep.everyMs,
   );
-  wake();
   return {
-    wake,
+    wake: worker.wake,
     close: async () => {
-      stop.abort();
-      clearInterval(timer);
       clearInterval(sweeping);
-      await claiming;
-      await Promise.all(running);
+      await worker.close();
     },
   };
 }

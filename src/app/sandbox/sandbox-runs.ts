@@ -2,6 +2,8 @@ import type { JobRecord, Jobs } from '#adapters/postgres/jobs.ts';
 import { isDigest, type Digest } from '#artifact/digest.ts';
 import { Fault, faults, toFault, type FaultCode } from '#lib/fault.ts';
 import { isJsonObject, parseJson } from '#lib/json.ts';
+import { openQueueWorker } from '../queue-worker.ts';
+import type { QueueWorker } from '../queue-worker.ts';
 
 export const sandboxQueue = 'sandbox';
 
@@ -21,56 +23,32 @@ export interface SandboxRunState {
 }
 
 /** Runs that somebody ordered, one at a time in this process. */
-export interface SandboxRuns {
+export interface SandboxRuns extends QueueWorker {
   /** Does nothing where a run of this artifact waits or is under way. */
   order(namespace: string, artifact: Digest): Promise<void>;
   state(namespace: string, artifact: Digest): Promise<SandboxRunState>;
-  wake(): void;
-  close(): Promise<void>;
 }
 
 const leaseMs = 30_000;
 const beatMs = 10_000;
-const pollMs = 5_000;
 
 /**
  * The queue of the sandbox. A run that fails is not repeated: what it needs does not come by waiting, and whoever asked is
  * told. If the process stops during a run, the job is lost and says so; nothing was appended, and it can be ordered again.
  */
 export function openSandboxRuns(ports: SandboxRunsPorts): SandboxRuns {
-  const stop = new AbortController();
-  let working: Promise<void> | undefined;
-  let again = false;
-  const work = async (): Promise<void> => {
-    while (!stop.signal.aborted) {
-      const [job] = await ports.jobs.claim({ queues: [sandboxQueue], count: 1, leaseMs });
-      if (job === undefined) return;
-      await settle(ports, job, stop.signal);
-    }
-  };
-  const wake = (): void => {
-    if (stop.signal.aborted) return;
-    // What became ready while we were looking may have been missed by the look.
-    again = working !== undefined;
-    working ??= work()
-      .catch(ports.failed)
-      .finally(() => {
-        working = undefined;
-        if (again) wake();
-      });
-  };
-  const timer = setInterval(wake, pollMs);
-  wake();
+  const worker = openQueueWorker({
+    claim: (count) => ports.jobs.claim({ queues: [sandboxQueue], count, leaseMs }),
+    perform: (job: ClaimedJob, stop) => settle(ports, job, stop),
+    width: 1,
+    stopped: new Fault('server.draining', 'the server is stopping'),
+    failed: ports.failed,
+  });
   return {
     order: (namespace, artifact) =>
       ports.jobs.enqueue([{ namespace, queue: sandboxQueue, key: artifact, payload: {}, maxAttempts: 1 }]),
     state: async (namespace, artifact) => stateOf(await ports.jobs.newest(namespace, sandboxQueue, artifact)),
-    wake,
-    close: async () => {
-      stop.abort(new Fault('server.draining', 'the server is stopping'));
-      clearInterval(timer);
-      await working;
-    },
+    ...worker,
   };
 }
 

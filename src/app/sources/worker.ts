@@ -1,6 +1,8 @@
 import type { Jobs } from '#adapters/postgres/jobs.ts';
 import { Fault, toFault } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
+import { openQueueWorker } from '../queue-worker.ts';
+import type { QueueWorker } from '../queue-worker.ts';
 
 export const sourceQueue = 'source';
 
@@ -10,7 +12,6 @@ type ClaimedJob = Awaited<ReturnType<SourceJobs['claim']>>[number];
 
 const leaseMs = 15_000;
 const beatMs = 5_000;
-const pollMs = 5_000;
 /** Intakes at once in this process. */
 const width = 2;
 /** A server that is killed takes one attempt away; a source that is away takes one, too. */
@@ -27,51 +28,14 @@ export interface SourceWorkerPorts {
 }
 
 /** Claims intakes and sees them through, also those that a killed server left. */
-export function openSourceWorker(ports: SourceWorkerPorts): { wake(): void; close(): Promise<void> } {
-  const running = new Set<Promise<void>>();
-  const stop = new AbortController();
-  let claiming: Promise<void> | undefined;
-  let again = false;
-  const claim = async (): Promise<void> => {
-    const room = width - running.size;
-    if (stop.signal.aborted || room <= 0) return;
-    for (const job of await ports.jobs.claim({ queues: [sourceQueue], count: room, leaseMs })) {
-      const work: Promise<void> = settle(ports, job, stop.signal)
-        .catch(ports.failed)
-        .finally(() => {
-          running.delete(work);
-          wake();
-        });
-      running.add(work);
-    }
-  };
-  const wake = (): void => {
-    if (stop.signal.aborted) return;
-    // What became ready while we were looking may have been missed by the look.
-    if (claiming !== undefined) {
-      again = true;
-      return;
-    }
-    claiming = claim()
-      .catch(ports.failed)
-      .finally(() => {
-        claiming = undefined;
-        if (!again) return;
-        again = false;
-        wake();
-      });
-  };
-  const timer = setInterval(wake, pollMs);
-  wake();
-  return {
-    wake,
-    close: async () => {
-      stop.abort(new Fault('server.draining', 'the server is stopping'));
-      clearInterval(timer);
-      await claiming;
-      await Promise.all(running);
-    },
-  };
+export function openSourceWorker(ports: SourceWorkerPorts): QueueWorker {
+  return openQueueWorker({
+    claim: (count) => ports.jobs.claim({ queues: [sourceQueue], count, leaseMs }),
+    perform: (job: ClaimedJob, stop) => settle(ports, job, stop),
+    width,
+    stopped: new Fault('server.draining', 'the server is stopping'),
+    failed: ports.failed,
+  });
 }
 
 async function settle(ports: SourceWorkerPorts, job: ClaimedJob, stop: AbortSignal): Promise<void> {
