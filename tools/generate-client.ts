@@ -133,7 +133,7 @@ interface Call {
 }
 
 function callOf(path: string, method: string, operation: Operation): Call | undefined {
-  const answer = jsonOf(operation.responses['200']);
+  const answer = jsonOf(operation.responses['200'] ?? operation.responses['202']);
   if (answer === undefined) return undefined;
   const name = capital(operation.operationId);
   const inPath = operation.parameters?.filter((parameter) => parameter.in === 'path') ?? [];

@@ -64,7 +64,7 @@ export async function openVisit(
     void dialog.dismiss();
   });
   page.on('console', (message) => {
-    const expected = /status of (?:400|401|404|503)/.test(message.text());
+    const expected = /status of (?:400|401|404|501|503)/.test(message.text());
     if (message.type() === 'error' && !expected) trouble.push(message.text());
   });
   page.on('request', (request) => {

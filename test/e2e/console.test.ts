@@ -230,6 +230,28 @@ test(
   },
 );
 
+test(
+  'a run in the sandbox is ordered, waited for and shown; what acted says what it did',
+  { skip },
+  async () => {
+    const visited = await visit({ path: artifactPath(good) });
+    const { page } = visited;
+    const sandbox = page.getByRole('region', { name: 'Sandbox' });
+    await sandbox.getByText('has not been loaded here yet').waitFor();
+    await sandbox.getByRole('button', { name: 'Run in the sandbox' }).click();
+    await sandbox.getByRole('status').filter({ hasText: 'loaded and called in isolation' }).waitFor();
+    assert.equal(await sandbox.getByRole('button').isDisabled(), true);
+    await sandbox.getByText('Stayed quiet').waitFor();
+    await page.getByRole('region', { name: 'Evidence' }).getByText('Sandbox run').waitFor();
+    await page.goto(`${origin}${artifactPath(bad)}`);
+    await sandbox.getByText('Acted').waitFor();
+    assert.match(await sandbox.innerText(), /It started \/bin\/sh -c U\+202Ecurl[^]*log 6/);
+    await sandbox.getByRole('button', { name: 'Run again' }).click();
+    await sandbox.getByRole('alert').filter({ hasText: 'switched off here' }).waitFor();
+    await leave(visited);
+  },
+);
+
 test('refusing needs a reason and says that nothing outweighs it', { skip }, async () => {
   const visited = await visit({ path: artifactPath(bad) });
   const { page } = visited;

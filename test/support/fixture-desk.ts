@@ -1,6 +1,7 @@
 import { fixtureAdoptions } from './fixture-adoptions.ts';
 import { openFixtureQuarantine } from './fixture-quarantine.ts';
 import type { QuarantineControl } from './fixture-quarantine.ts';
+import { fixtureSandbox } from './fixture-sandbox.ts';
 import { parseDigest, type Digest } from '#artifact/digest.ts';
 import type { Appended, Caller, Desk } from '#app/routes/people.ts';
 import type { ArtifactDetail, ArtifactRow } from '#app/routes/schemas.ts';
@@ -240,6 +241,14 @@ function goodDetail(): ArtifactDetail {
         summary: 'allowed with a warning in development',
         issuerRole: 'decisions',
       },
+      {
+        logIndex: 5,
+        envelopeDigest: digestOf('e4'),
+        predicateType: predicateTypes.sandbox,
+        at,
+        summary: 'loaded in the sandbox: quiet',
+        issuerRole: 'evidence',
+      },
     ],
     decisions: [decisionOf(good, 'development', 'warn'), decisionOf(good, 'production', 'deny')],
   };
@@ -401,7 +410,7 @@ export function openFixtureDesk(): {
     doctor: absent,
     upstreams: quarantine.upstreams,
     queue: quarantine.queue,
-    sandbox: { order: absent, show: absent },
+    sandbox: fixtureSandbox(bad, good),
     triage: quarantine.triage,
     access: {
       namespaces: absent,

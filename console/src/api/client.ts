@@ -300,6 +300,22 @@ export type RevokeTokenBody = {
   readonly id: string;
 };
 
+export type StartIntakeAnswer = {
+  readonly id: string;
+};
+
+export type StartIntakeBody = {
+  readonly source: string | readonly string[];
+  readonly as?: string;
+  readonly type?: "models" | "datasets";
+  readonly reference?: string;
+  readonly environment?: "development" | "staging" | "production";
+  readonly sha256?: string;
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly include?: string;
+};
+
 export type ListIntakesAnswer = {
   readonly items: readonly ({
     readonly id: string;
@@ -368,6 +384,10 @@ export type ShowIntakeAnswer = {
   } | null;
 };
 
+export type CompleteUploadAnswer = {
+  readonly id: string;
+};
+
 export type ShowQueueAnswer = {
   readonly at: string;
   readonly arriving: readonly ({
@@ -408,6 +428,23 @@ export type ShowQueueAnswer = {
       readonly remedy: string;
     }[];
   })[];
+};
+
+export type RunSandboxAnswer = {
+  readonly state: "none" | "waiting" | "running" | "done" | "failed";
+  readonly fault: {
+    readonly code: string;
+    readonly message: string;
+    readonly hint: string | null;
+  } | null;
+  readonly finding: {
+    readonly outcome: "quiet" | "acted" | "failed" | "inconclusive";
+    readonly acts: readonly string[];
+    readonly reasons: readonly string[];
+    readonly exercisedAt: string;
+    readonly evidence: string;
+    readonly logIndex: number;
+  } | null;
 };
 
 export type ShowSandboxAnswer = {
@@ -788,9 +825,12 @@ export interface Client {
   listTokens(query: ListTokensQuery, signal?: AbortSignal): Promise<Answered<ListTokensAnswer>>;
   createToken(body: CreateTokenBody, signal?: AbortSignal): Promise<Answered<CreateTokenAnswer>>;
   revokeToken(body: RevokeTokenBody, signal?: AbortSignal): Promise<Answered<RevokeTokenAnswer>>;
+  startIntake(body: StartIntakeBody, signal?: AbortSignal): Promise<Answered<StartIntakeAnswer>>;
   listIntakes(query: ListIntakesQuery, signal?: AbortSignal): Promise<Answered<ListIntakesAnswer>>;
   showIntake(id: string, signal?: AbortSignal): Promise<Answered<ShowIntakeAnswer>>;
+  completeUpload(id: string, signal?: AbortSignal): Promise<Answered<CompleteUploadAnswer>>;
   showQueue(signal?: AbortSignal): Promise<Answered<ShowQueueAnswer>>;
+  runSandbox(digest: string, signal?: AbortSignal): Promise<Answered<RunSandboxAnswer>>;
   showSandbox(digest: string, signal?: AbortSignal): Promise<Answered<ShowSandboxAnswer>>;
   showUpstreams(signal?: AbortSignal): Promise<Answered<ShowUpstreamsAnswer>>;
   triageRepository(body: TriageRepositoryBody, signal?: AbortSignal): Promise<Answered<TriageRepositoryAnswer>>;
@@ -864,9 +904,12 @@ export function openClient(token: string): Client {
     listTokens: (query, signal) => ask({ method: 'GET', path: `/wb/v1/tokens`, query, signal }),
     createToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens`, body, signal }),
     revokeToken: (body, signal) => ask({ method: 'POST', path: `/wb/v1/tokens/revoke`, body, signal }),
+    startIntake: (body, signal) => ask({ method: 'POST', path: `/wb/v1/intakes`, body, signal }),
     listIntakes: (query, signal) => ask({ method: 'GET', path: `/wb/v1/intakes`, query, signal }),
     showIntake: (id, signal) => ask({ method: 'GET', path: `/wb/v1/intakes/${encodeURIComponent(id)}`, signal }),
+    completeUpload: (id, signal) => ask({ method: 'POST', path: `/wb/v1/uploads/${encodeURIComponent(id)}/complete`, signal }),
     showQueue: (signal) => ask({ method: 'GET', path: `/wb/v1/queue`, signal }),
+    runSandbox: (digest, signal) => ask({ method: 'POST', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/sandbox`, signal }),
     showSandbox: (digest, signal) => ask({ method: 'GET', path: `/wb/v1/artifacts/${encodeURIComponent(digest)}/sandbox`, signal }),
     showUpstreams: (signal) => ask({ method: 'GET', path: `/wb/v1/upstreams`, signal }),
     triageRepository: (body, signal) => ask({ method: 'POST', path: `/wb/v1/triage`, body, signal }),

@@ -7,6 +7,7 @@ import { Files } from '../parts/files.tsx';
 import { collectFindings, Findings } from '../parts/findings.tsx';
 import { ApproveDialog, DenyDialog } from '../parts/judge.tsx';
 import { Link } from '../parts/link.tsx';
+import { SandboxSection } from '../parts/sandbox.tsx';
 import { Empty, Failed, Loading } from '../parts/states.tsx';
 import { Text } from '../parts/text.tsx';
 import { Timeline } from '../parts/timeline.tsx';
@@ -78,6 +79,7 @@ function Whole({
         <div>
           <Decisions artifact={artifact} />
           <FindingSection artifact={artifact} />
+          <SandboxSection artifact={artifact.artifact} changed={reload} />
           <FileSection artifact={artifact} />
         </div>
         <aside>

@@ -42,7 +42,11 @@ export function QuarantinePage(): ReactElement {
           </Link>
         </div>
       </div>
-      {answer.refusal === undefined ? null : <Failed refusal={answer.refusal} again={answer.reload} />}
+      {answer.refusal === undefined ? null : (
+        <div className={answer.value === undefined ? undefined : 'afloat'}>
+          <Failed refusal={answer.refusal} again={answer.reload} />
+        </div>
+      )}
       {queue === undefined ? (
         answer.refusal === undefined ? (
           <Loading what="the quarantine" />

@@ -30,7 +30,11 @@ export function UpstreamsPage(): ReactElement {
           <p className="faint">Where files come from: how it answers now, and what it did wrong.</p>
         </div>
       </div>
-      {answer.refusal === undefined ? null : <Failed refusal={answer.refusal} again={answer.reload} />}
+      {answer.refusal === undefined ? null : (
+        <div className={answer.value === undefined ? undefined : 'afloat'}>
+          <Failed refusal={answer.refusal} again={answer.reload} />
+        </div>
+      )}
       {answer.value === undefined ? (
         answer.refusal === undefined ? (
           <Loading what="the upstreams" />

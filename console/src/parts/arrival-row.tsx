@@ -1,6 +1,6 @@
 import type { ReactElement } from 'react';
 import { transferKey, type Arrival, type Arriving, type Transfer } from '../arrivals.ts';
-import { formatDuration, formatLeft, formatSize } from '../format.ts';
+import { count, formatDuration, formatLeft, formatSize } from '../format.ts';
 import { secondsLeft, secondsStill, type Pace, type Paces } from '../pace.ts';
 import { phaseWords, transferWords } from '../queue-words.ts';
 import { spellVisible } from '../visible.ts';
@@ -125,7 +125,7 @@ function TransferRow({
             : `${formatSize(Math.round(pace.bytesPerSecond))}/s`}
         </span>
         <span className="left">{progressWords(transfer, pace)}</span>
-        <span className="readers">{readers === 1 ? '1 reader' : `${readers} readers`}</span>
+        <span className="readers">{readers === 0 ? '' : count(readers, 'reader')}</span>
       </p>
     </li>
   );
