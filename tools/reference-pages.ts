@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { helpOf } from '#app/cli/command.ts';
 import { commands } from '#app/cli/commands.ts';
-import { configKeys, environmentName } from '#app/config.ts';
+import { configKeys, environmentName, showFallback } from '#app/config.ts';
 import type { ConfigName } from '#app/config.ts';
 import { root } from './step.ts';
 
@@ -45,12 +45,8 @@ const accepts: Readonly<Record<ConfigName, string>> = {
 const cell = (text: string): string => text.replaceAll('|', String.raw`\|`);
 
 function fallbackOf(name: ConfigName): string {
-  const { fallback } = configKeys[name];
-  if (fallback === undefined) return '';
-  if (Array.isArray(fallback)) return '';
-  if (fallback instanceof URL) return `\`${fallback.href}\``;
-  if (typeof fallback === 'object' && 'port' in fallback) return `\`${fallback.host}:${fallback.port}\``;
-  return `\`${String(fallback)}\``;
+  const usual = showFallback(configKeys[name].fallback);
+  return usual === undefined ? '' : `\`${usual}\``;
 }
 
 /** docs/reference/configuration.md. */

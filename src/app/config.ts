@@ -29,6 +29,16 @@ const key = <T>(summary: string, fallback: T, parse: (text: string) => T): Confi
   parse,
 });
 
+/** A default as somebody would type it; undefined where there is none to type. */
+export function showFallback(fallback: unknown): string | undefined {
+  if (fallback === undefined || Array.isArray(fallback)) return undefined;
+  if (fallback instanceof URL) return fallback.href;
+  if (typeof fallback !== 'object' || fallback === null) return String(fallback);
+  return 'host' in fallback && 'port' in fallback
+    ? `${String(fallback.host)}:${String(fallback.port)}`
+    : undefined;
+}
+
 /** The one configuration schema. Key names are the flag names; `WEIGHBRIDGE_` and upper case make the variable. */
 export const configKeys = {
   data: key('directory that belongs to the server: keys, blobs, log, database', './data', (text) => text),

@@ -24,17 +24,17 @@ export async function main(words: readonly string[], context: CommandContext): P
 
 async function dispatch(words: readonly string[], context: CommandContext): Promise<ExitCode> {
   const [name, ...rest] = words;
-  if (name === undefined || name === 'help' || name === '--help') {
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     const [topic] = rest;
     await print(context.stdout, topic === undefined ? overview() : helpOf(commandNamed(topic)));
     return name === undefined ? 1 : 0;
   }
-  if (name === '--version' || name === 'version') {
+  if (name === '--version' || name === '-V' || name === 'version') {
     await print(context.stdout, `weighbridge ${version()}\n`);
     return 0;
   }
   const command = commandNamed(name);
-  if (rest.includes('--help')) {
+  if (rest.includes('--help') || rest[0] === '-h') {
     await print(context.stdout, helpOf(command));
     return 0;
   }

@@ -18,7 +18,10 @@ const skip = missing('hf and MiniLM in .cache/venv', python !== undefined && exi
 /** These lines start what the harness has started, the suite that this test is part of, or what has a test of its own. */
 const alreadyDone = new Set(['npm start', 'npm start -- --demo', 'npm test']);
 /** What the commands must exit with; 0 where nothing is said. */
-const exits: Readonly<Record<string, number>> = {};
+const exits: Readonly<Record<string, number>> = {
+  // A triage leaves the tensors unread, and what is not read to its end is not 0.
+  'bin/weighbridge scan hf://sentence-transformers/all-MiniLM-L6-v2': 1,
+};
 
 let house: WholeHouse;
 let folder: string;
@@ -49,6 +52,7 @@ test('every command of the README works as it stands', { skip }, async (t) => {
     HF_ENDPOINT: house.server.clients,
     HF_HOME: join(folder, 'hf'),
     WEIGHBRIDGE_DATA: house.server.data,
+    WEIGHBRIDGE_UPSTREAM: house.hub.url.href,
     PATH: `${join(root, '.cache/venv/bin')}:${process.env['PATH'] ?? ''}`,
   };
   for (const line of lines) {
@@ -64,7 +68,7 @@ test('every command of the README works as it stands', { skip }, async (t) => {
       }
       const command = line
         .replace(/^bin\//, `${root}bin/`)
-        .replace('test/vectors', `${root}test/vectors/artifact-digest`);
+        .replace(/test\/vectors(?:\/artifact-digest)?/, `${root}test/vectors/artifact-digest`);
       const result = await runProgram('bash', ['-c', command], { environment, directory: folder });
       assert.equal(result.code, exits[line] ?? 0, `${result.stdout}\n${result.stderr}`);
     });

@@ -1,6 +1,7 @@
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseJson } from '#lib/json.ts';
-import { Fault } from '#lib/fault.ts';
+import { Fault, isErrno } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
 import { systemClock, steadyClock } from '#lib/clock.ts';
 import { writeFileDurably } from '#lib/durable-file.ts';
@@ -76,6 +77,16 @@ function planOf(input: CommandInput, context: CommandContext): Plan {
   };
 }
 
+/** A mistyped path, before anything is opened; what goes away later is a notice in the report. */
+async function refuseAbsent(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    await stat(path).catch((cause: unknown) => {
+      if (!isErrno(cause) || cause.code !== 'ENOENT') return;
+      throw new Fault('file.unreadable', `\`${printable(path)}\` is not there`, { cause });
+    });
+  }
+}
+
 async function look(
   input: CommandInput,
   context: CommandContext,
@@ -87,6 +98,7 @@ async function look(
   const { refuseBelow } = await import('../adopt/inventory.ts');
   const { openProgressBar } = await import('../adopt/progress-bar.ts');
   const { openScanner } = await import('#producers/scan/scanner.ts');
+  await refuseAbsent(plan.paths);
   refuseBelow(plan.paths, plan.state, '--state');
   if (plan.report !== undefined) refuseBelow(plan.paths, plan.report, '--report');
   const upstream = await upstreamOf(input, context);

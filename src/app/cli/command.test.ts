@@ -73,6 +73,11 @@ function run(...words: readonly string[]) {
 test('help and version are printed; every command tells its options', async () => {
   assert.deepEqual(await run('--version'), { code: 0, stdout: `weighbridge ${version()}\n`, stderr: '' });
   assert.match(version(), /^\d+\.\d+\.\d+/);
+  assert.equal((await run('-V')).stdout, (await run('--version')).stdout);
+  assert.equal((await run('-h')).stdout, (await run('help')).stdout);
+  assert.equal((await run('scan', '-h')).stdout, (await run('help', 'scan')).stdout);
+  assert.match((await run('help', 'serve')).stdout, /--hold-wait VALUE .*; 8 by default$/m);
+  assert.match((await run('help', 'serve')).stdout, /--listen VALUE .*; 127\.0\.0\.1:7080 by default$/m);
   const overview = await run('help');
   assert.equal(overview.code, 0);
   assert.equal((await run()).code, 1);
@@ -112,4 +117,15 @@ test('every command that takes no argument it knows refuses bad output formats b
     assert.equal(code, 1);
     assert.match(stderr, /command\.usage/);
   }
+});
+
+test('a mistyped path says what was meant', async () => {
+  const absent = await run('adopt', '/there/is/no/such/folder');
+  assert.deepEqual([absent.code, /is not there \(file\.unreadable\)/.test(absent.stderr)], [1, true]);
+  assert.match(
+    (await run('scan', 'org/name')).stderr,
+    /^hint: a repository of the hub is `hf:\/\/org\/name`$/m,
+  );
+  const away = await run('scan', 'hf://org/name', '--upstream', 'http://127.0.0.1:9');
+  assert.deepEqual([away.code, /^hint: upstream is `http:\/\/127\.0\.0\.1:9`/m.test(away.stderr)], [1, true]);
 });

@@ -35,7 +35,9 @@ export const sandbox: Command = {
     const format = outputFormat(input);
     const [what, ...more] = input.positionals;
     if (what === undefined || more.length > 0)
-      throw new Fault('command.usage', 'name one file, directory or artifact');
+      throw new Fault('command.usage', 'name one file, directory or artifact', {
+        hint: 'an artifact of the server is named by its digest, `sha256:…`',
+      });
     return isDigest(what) ? onServer(what, input, context) : onThisMachine(what, input, { context, format });
   },
 };
@@ -58,6 +60,8 @@ async function onThisMachine(
     signal: new AbortController().signal,
   });
   await print(context.stdout, format === 'json' ? `${JSON.stringify(report)}\n` : renderSandbox(report));
+  if (report.steps.some(({ outcome }) => outcome === 'unavailable'))
+    await print(context.stderr, 'hint: `--python` names an interpreter that has the libraries\n');
   return exitOfSandbox(report);
 }
 

@@ -19,7 +19,9 @@ export const scan: Command = {
     const format = outputFormat(input);
     const [first, ...more] = input.positionals;
     if (first === undefined)
-      throw new Fault('command.usage', 'nothing to scan', { hint: 'name files or directories' });
+      throw new Fault('command.usage', 'nothing to scan', {
+        hint: 'name files, directories or `hf://org/name`',
+      });
     const remote = input.positionals.find(isHubReference);
     if (remote !== undefined) {
       if (more.length > 0)
@@ -33,7 +35,9 @@ export const scan: Command = {
     const { openScanner } = await import('#producers/scan/scanner.ts');
     const { exitOfScan, renderScan, scanTree } = await import('#producers/scan/scan-tree.ts');
     await using scanner = openScanner();
-    const report = await scanTree(scanner, input.positionals);
+    const report = await scanTree(scanner, input.positionals).catch((error: unknown) => {
+      throw withHubHint(error, input.positionals);
+    });
     await print(context.stdout, format === 'json' ? `${JSON.stringify(report)}\n` : renderScan(report));
     return exitOfScan(report);
   },
@@ -49,8 +53,33 @@ async function scanHub(text: string, input: CommandInput, context: CommandContex
   const report = await triageRepository(configuration, reference, {
     signal: new AbortController().signal,
     progress: progress.show,
-  }).finally(progress.clear);
+  })
+    .catch((error: unknown) => {
+      throw withUpstream(error, configuration.upstream);
+    })
+    .finally(progress.clear);
   const json = outputFormat(input) === 'json';
   await print(context.stdout, json ? `${JSON.stringify(report)}\n` : renderTriage(report));
   return exitOfTriage(report);
+}
+
+const hubName = /^(?:hf:)?([\w.-]+\/[\w.-]+)$/;
+
+/** `org/name` is a path here; whoever meant the repository is told how to say so. */
+function withHubHint(error: unknown, paths: readonly string[]): unknown {
+  if (!(error instanceof Fault) || error.code !== 'file.unreadable' || error.hint !== undefined) return error;
+  const name = paths.length === 1 ? hubName.exec(paths[0] ?? '')?.[1] : undefined;
+  const hint = name === undefined ? 'check the path' : `a repository of the hub is \`hf://${name}\``;
+  return new Fault(error.code, error.message, { hint, cause: error });
+}
+
+/** Whoever types the command may know which upstream it is; clients of a server are not told. */
+function withUpstream(error: unknown, upstream: URL): unknown {
+  if (!(error instanceof Fault) || error.code !== 'upstream.unavailable' || error.hint !== undefined)
+    return error;
+  return new Fault(error.code, error.message, {
+    hint: `upstream is \`${upstream.origin}\`; \`--upstream\` names another one`,
+    details: error.details,
+    cause: error,
+  });
 }

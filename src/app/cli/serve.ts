@@ -35,7 +35,7 @@ export const serve: Command = {
     // Loaded here: the server's libraries would cost every other command a second.
     const { startServer } = await import('../start.ts');
     const server = await startServer(configuration, { terminal: context.stderr.isTTY === true, stop });
-    await print(context.stdout, bannerOf(server, context));
+    await print(context.stdout, bannerOf(server, context, configuration['admin-token'] !== undefined));
     const failure = await server.ended;
     if (failure !== undefined) throw failure;
     return 0;
@@ -62,12 +62,14 @@ function stopController(): AbortController {
   return stop;
 }
 
-function bannerOf(server: RunningServer, context: CommandContext): string {
+function bannerOf(server: RunningServer, context: CommandContext, configured: boolean): string {
   const bold =
     context.stdout.isTTY === true ? (text: string) => `\x1b[1m${text}\x1b[0m` : (text: string) => text;
   const token =
     server.madeToken === undefined
-      ? '(printed at the first start)'
+      ? configured
+        ? '(the configured one)'
+        : '(printed at the first start)'
       : `${server.madeToken.reveal()}   (shown once, keep it)`;
   const lines = [
     `${bold('Weighbridge')} ${server.version} is serving.`,

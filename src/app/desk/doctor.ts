@@ -89,7 +89,10 @@ function checkDelivery({ delivery }: House): Omit<DoctorCheck, 'name'> {
   if (problem !== undefined)
     return { state: 'fail', message: `${problem.message}; everything is held until it is corrected` };
   const count = delivery.ruleCount();
-  return { state: 'pass', message: count === 0 ? 'defaults' : `${count} rules in force` };
+  return {
+    state: 'pass',
+    message: count === 0 ? 'defaults' : `${count} ${count === 1 ? 'rule' : 'rules'} in force`,
+  };
 }
 
 function checkLedgerAge({ head }: House): Omit<DoctorCheck, 'name'> {

@@ -54,6 +54,7 @@ export function openSourcesOf(
     egress,
     collect: openCollect({ egress, credentials, scratch, mostBytes }),
     intake: arrivals.intake,
+    transfers: () => arrivals.underWay().fills,
     complete: arrivals.complete,
     write: async (namespace, statements) =>
       void (await writer.write(namespace, statements, stores.keys.evidence)),

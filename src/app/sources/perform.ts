@@ -1,8 +1,8 @@
 import type { Intakes, IntakeProgress } from '#adapters/postgres/intakes.ts';
-import type { Snapshot } from '#artifact/catalog.ts';
+import type { RepositoryName, Snapshot } from '#artifact/catalog.ts';
 import type { Digest } from '#artifact/digest.ts';
 import type { CollectSource } from '#artifact/source.ts';
-import type { Intake } from '#gates/pull/ports.ts';
+import type { Intake, Listing } from '#gates/pull/ports.ts';
 import { Fault } from '#lib/fault.ts';
 import { depositFiles } from './deposit.ts';
 import type { DepositPorts } from './deposit.ts';
@@ -14,10 +14,23 @@ export interface PerformPorts extends DepositPorts {
   readonly collect: CollectSource;
   readonly intakes: Intakes;
   readonly intake: Intake;
+  /** The transfers of large files now, of every namespace. */
+  readonly transfers: () => readonly Transfer[];
   /** Evidence about every file of a snapshot. */
   readonly complete: (snapshot: Snapshot, signal: AbortSignal) => Promise<void>;
   readonly mostBytes: number;
   readonly failed: (error: unknown) => void;
+}
+
+/** One transfer of a large file from upstream; bytes that this process has received. */
+export interface Transfer {
+  readonly source: {
+    readonly namespace: string;
+    readonly repository: RepositoryName;
+    readonly commit: string;
+    readonly file: { readonly path: string };
+  };
+  readonly receivedBytes: number;
 }
 
 interface Arrived {
@@ -34,7 +47,8 @@ interface Work {
 }
 
 const progressEveryMs = 500;
-const waitMs = 30_000;
+/** Between two looks at what has come from the hub. */
+const waitMs = 2_000;
 
 /** One intake from its row to its end. May be run again after any stop. Faults are for the caller to settle. */
 export async function performIntake(
@@ -117,9 +131,14 @@ async function wantFromHub(ports: PerformPorts, { namespace, id, order, signal }
   const totals = { totalFiles: files.length, totalBytes: bytes };
   await ports.intakes.progress(namespace, id, { files: 0, bytes: 0, ...totals });
   const paths = files.map(({ path }) => path);
+  const seen = new Map<string, number>();
   for (;;) {
     const arrival = await ports.intake.want(listing, paths, { waitMs, signal });
     signal.throwIfAborted();
+    if (arrival.kind === 'pending') {
+      const received = noteTransfers(seen, listing, ports.transfers());
+      await ports.intakes.progress(namespace, id, { files: 0, bytes: received, ...totals });
+    }
     if (arrival.kind === 'failed') throw arrival.fault;
     if (arrival.kind === 'pending') continue;
     await ports.intakes.progress(namespace, id, { files: files.length, bytes, ...totals });
@@ -129,6 +148,26 @@ async function wantFromHub(ports: PerformPorts, { namespace, id, order, signal }
       paths: include === undefined ? null : paths,
     };
   }
+}
+
+/** Bytes of the large files of a listing so far: what was seen on its way and is no longer has arrived. */
+export function noteTransfers(
+  seen: Map<string, number>,
+  listing: Pick<Listing, 'namespace' | 'repository' | 'commit' | 'files'>,
+  transfers: readonly Transfer[],
+): number {
+  const sizes = new Map(listing.files.map(({ path, sizeBytes }) => [path, sizeBytes]));
+  for (const path of seen.keys()) seen.set(path, sizes.get(path) ?? 0);
+  for (const { source, receivedBytes } of transfers) {
+    const { namespace, repository, commit, file } = source;
+    const mine =
+      namespace === listing.namespace &&
+      commit === listing.commit &&
+      repository.type === listing.repository.type &&
+      repository.id === listing.repository.id;
+    if (mine) seen.set(file.path, Math.min(receivedBytes, sizes.get(file.path) ?? 0));
+  }
+  return [...seen.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
 export function takenName(id: string): Fault {

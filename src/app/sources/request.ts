@@ -121,7 +121,7 @@ function parseSource(texts: readonly string[], body: IntakeBody): Parsed {
     default:
       throw invalid(
         `\`${scheme.slice(0, 40)}\` is not a kind of source`,
-        'one of hf://, https://, s3://, git+https://, oci://, upload',
+        'one of hf://org/name, https://, s3://, git+https://, oci://; `weighbridge intake` also takes file:PATH and upload PATH',
       );
   }
 }

@@ -151,11 +151,18 @@ export function renderTriage(report: TriageReport): string {
   }
   const { repository, bytesCovered, bytesTotal, requests, files } = report;
   const partly = files.filter(({ completeness }) => completeness !== 'complete').length;
-  const share = bytesTotal === 0 ? 100 : (100 * bytesCovered) / bytesTotal;
   lines.push(
     `${printable(repository.id)}@${repository.commit.slice(0, 12)}: ${report.verdict}, ${report.completeness}`,
-    `read ${bytesCovered} of ${bytesTotal} bytes (${share.toPrecision(2)} %) in ${requests} requests; ${partly} of ${files.length} files not to their end`,
+    `read ${bytesCovered} of ${bytesTotal} bytes (${shareOf(bytesCovered, bytesTotal)} %) in ${requests} requests; ${partly === 0 ? 'every file to its end' : `${partly} of ${files.length} files not to their end`}`,
     'a triage is not a scan: no gate opens for it',
   );
   return `${lines.join('\n')}\n`;
+}
+
+/** Per cent, never rounded up to all of it: `100`, `99`, `0.96`, `under 0.001`. */
+export function shareOf(part: number, whole: number): string {
+  const share = whole === 0 ? 100 : (100 * part) / whole;
+  if (share >= 10) return String(Math.floor(share));
+  if (share > 0 && share < 0.001) return 'under 0.001';
+  return share === 0 ? '0' : share.toPrecision(2);
 }
