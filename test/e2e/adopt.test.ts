@@ -408,7 +408,7 @@ test('an interrupt ends the run cleanly, keeps what is done and says what to typ
   child.kill('SIGINT');
   assert.equal(await exited, 1);
   assert.match(stderr, /stopped; what is done is kept/);
-  assert.match(stderr, /hint: go on with `weighbridge adopt 'it is' --state /);
+  assert.match(stderr, /hint: go on with `weighbridge adopt 'it is' --state .* --offline`$/m);
 });
 
 test('ten thousand small files are adopted in bounded memory', async (t) => {

@@ -14,6 +14,8 @@ import type { Command, CommandContext, CommandInput } from './command.ts';
 import { postToServer } from './remote.ts';
 
 const defaultState = 'weighbridge-adopt.state';
+/** Options without a value. */
+const switches: ReadonlySet<string> = new Set(['offline', 'server']);
 
 /** `weighbridge adopt`: what an organisation has already, where it is from and what is wrong with it. */
 export const adopt: Command = {
@@ -118,7 +120,11 @@ async function look(
   } catch (error) {
     if (!stop.signal.aborted) throw error;
     bar?.clear();
-    const again = `weighbridge adopt ${input.positionals.map(quoted).join(' ')} --state ${quoted(plan.state)}`;
+    const flags = [...input.flags].filter(([name]) => name !== 'state');
+    const rest = flags
+      .map(([name, value]) => ` --${name}${switches.has(name) ? '' : ` ${quoted(value)}`}`)
+      .join('');
+    const again = `weighbridge adopt ${input.positionals.map(quoted).join(' ')} --state ${quoted(plan.state)}${rest}`;
     await print(context.stderr, `stopped; what is done is kept\nhint: go on with \`${again}\`\n`);
     return undefined;
   } finally {

@@ -117,6 +117,13 @@ async function upload(input: CommandInput, context: CommandContext, path: string
 /** Asks until the intake has ended. What is shown meanwhile goes to standard error, and only to a terminal. */
 async function follow(input: CommandInput, context: CommandContext, id: string): Promise<unknown> {
   const line = openProgressLine(context.stderr);
+  const left = (): void => {
+    context.stderr.write(
+      `\nthe server goes on with intake ${id}; GET /wb/v1/intakes/${id} tells how it stands\n`,
+    );
+    process.exit(1);
+  };
+  process.once('SIGINT', left);
   try {
     for (;;) {
       const path = `/wb/v1/intakes/${id}`;
@@ -133,6 +140,7 @@ async function follow(input: CommandInput, context: CommandContext, id: string):
       await pause(pollMs);
     }
   } finally {
+    process.off('SIGINT', left);
     await line.close();
   }
 }
