@@ -33,7 +33,9 @@ const key = <T>(summary: string, fallback: T, parse: (text: string) => T): Confi
 export function showFallback(fallback: unknown): string | undefined {
   if (fallback === undefined || Array.isArray(fallback)) return undefined;
   if (fallback instanceof URL) return fallback.href;
-  if (typeof fallback !== 'object' || fallback === null) return String(fallback);
+  if (typeof fallback === 'string' || typeof fallback === 'number') return String(fallback);
+  if (typeof fallback === 'boolean') return fallback ? 'on' : 'off';
+  if (typeof fallback !== 'object' || fallback === null) return undefined;
   return 'host' in fallback && 'port' in fallback
     ? `${String(fallback.host)}:${String(fallback.port)}`
     : undefined;
