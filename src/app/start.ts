@@ -167,6 +167,7 @@ function openClientsListener(
     decisions: house.decisions,
     principals: openPrincipals(parts.access),
     blobs: house.stores.blobs,
+    partials: house.stores.partials,
     journal: parts.journal,
     clock: house.clock,
     settings: {

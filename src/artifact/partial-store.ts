@@ -52,4 +52,11 @@ export interface PartialStore {
   watch(key: PartialKey): Promise<WatchedPartial | undefined>;
   /** Where the bytes of a stored blob are, to be compared with where they came from. */
   identityOf(digest: Digest): Promise<string | undefined>;
+  /**
+   * Remembers durably that unverified bytes of the transfer that is under way leave the house; before this resolves none
+   * may. A mark of an earlier transfer stays: somebody may hold bytes of that one.
+   */
+  mark(key: PartialKey): Promise<void>;
+  /** Did bytes leave that may not be those of the blob, or of the transfer under way? A rest must not be joined to them. */
+  isMixed(key: PartialKey): Promise<boolean>;
 }

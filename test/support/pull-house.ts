@@ -14,6 +14,7 @@ import { Fault, toFault } from '#lib/fault.ts';
 import type { Decision, Question, Reason, Verdict } from '#policy/decision.ts';
 import { arrivingBytes, type ArrivingBytes } from './arriving-bytes.ts';
 import { memoryBlobs } from './memory-blobs.ts';
+import { memoryMarks, type MemoryMarks } from './memory-marks.ts';
 
 /** What the in-memory house says about a path: it allows unless told otherwise. */
 export interface Verdicts {
@@ -44,6 +45,8 @@ export interface PullHouse extends AsyncDisposable {
   setDelivery(delivery: Delivery): void;
   /** Transfers from upstream, to be held up. A name is `<namespace> <type>/<id>@<commit> <path>`. */
   readonly arriving: ArrivingBytes;
+  /** What is remembered of bytes that left unverified; files of one digest share it. */
+  readonly marks: MemoryMarks;
   /** Bytes as sent over a socket, the whole answer as text (latin-1); resolves when the server closes or falls silent. */
   raw(request: string, silenceMs?: number): Promise<string>;
 }
@@ -66,12 +69,25 @@ export async function openPullHouse(
     work: new Map(),
     delivery: { mode: 'hold', everyClient: false },
   };
-  const arriving = arrivingBytes();
-  const intake = memoryIntake(openHub({ upstream, retryMs: 10, timeouts }), blobs, { state, arriving });
+  const marks = memoryMarks();
+  const transfers = arrivingBytes();
+  const arriving: ArrivingBytes = {
+    ...transfers,
+    discard: (name) => {
+      marks.beginAll();
+      transfers.discard(name);
+    },
+  };
+  const intake = memoryIntake(openHub({ upstream, retryMs: 10, timeouts }), blobs, {
+    state,
+    arriving,
+    marks,
+  });
   const app: FastifyInstance = Fastify({ ...pullServerOptions, forceCloseConnections: true });
   pullGate(app, {
     intake,
     blobs,
+    partials: marks,
     clock: systemClock,
     journal: { note: (event) => void events.push(event) },
     principals: {
@@ -118,6 +134,7 @@ export async function openPullHouse(
     forget: () => state.work.clear(),
     setDelivery: (delivery) => void (state.delivery = delivery),
     arriving,
+    marks,
     raw: (request, silenceMs = 1_000) => exchange(port, request, silenceMs),
     [Symbol.asyncDispose]: () => app.close(),
   };
@@ -185,7 +202,11 @@ interface IntakeState {
 function memoryIntake(
   hub: Hub,
   blobs: BlobStore,
-  { state, arriving }: { readonly state: IntakeState; readonly arriving: ArrivingBytes },
+  {
+    state,
+    arriving,
+    marks,
+  }: { readonly state: IntakeState; readonly arriving: ArrivingBytes; readonly marks: MemoryMarks },
 ): Intake {
   const listings = new Map<string, Listing>();
   const { work } = state;
@@ -197,7 +218,9 @@ function memoryIntake(
     if (file === undefined) throw new Error(`no ${path}`);
     try {
       const through = arriving.through(nameOf(listing, path), file.sizeBytes, blobs);
+      if (file.lfsDigest !== undefined) marks.begin(file.lfsDigest);
       const { digest } = await hub.fetch({ ...listing, file }, through, forever);
+      marks.published(digest);
       await state.held;
       await pause(state.delayMs);
       return { kind: 'ready', artifact: digestOfNothing, digests: new Map([[path, digest]]) };

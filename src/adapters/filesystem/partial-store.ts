@@ -12,10 +12,19 @@ import { durably } from '#lib/fault-point.ts';
 import { Spans } from '#lib/spans.ts';
 import { createBlobDirectory } from './blob-directory.ts';
 import { blobPath, publishBlob, refuseWithoutRoom } from './blob-store.ts';
-import { parsePartialNote } from './partial-note.ts';
+import {
+  formatPartialNote,
+  newSession,
+  parsePartialNote,
+  thisBoot,
+  type PartialNote,
+} from './partial-note.ts';
+import { forgetMark, isMixed, mark, markSuffix } from './stream-marks.ts';
 
 /** A partial that nobody has written to for so long is given up. */
 const keptMs = 24 * 3600 * 1000;
+/** Whoever took a part of a file may come back for its rest this much later. */
+const markKeptMs = 30 * keptMs;
 const noteEveryMs = 200;
 const hashStepBytes = 1024 * 1024;
 
@@ -31,6 +40,9 @@ export async function openFilesystemPartialStore(directory: string): Promise<Par
   return {
     open: (key) => openPartial(directory, join(place, nameOf(key)), key),
     watch: (key) => watchPartial(join(place, nameOf(key)), key),
+    mark: async (key) =>
+      mark(place, join(place, nameOf(key)), await sessionOf(join(place, nameOf(key)), key)),
+    isMixed: async (key) => isMixed(join(place, nameOf(key)), () => sessionOf(join(place, nameOf(key)), key)),
     identityOf: async (digest) => {
       const stats = await stat(blobPath(directory, digest), { bigint: true }).catch(() => undefined);
       return stats === undefined ? undefined : identityOf(stats);
@@ -51,23 +63,32 @@ async function removeOld(place: string): Promise<void> {
   for (const name of await readdir(place)) {
     const path = join(place, name);
     const stats = await stat(path).catch(() => undefined);
-    if (stats !== undefined && Date.now() - stats.mtimeMs > keptMs) await unlink(path).catch(() => {});
+    const mostMs = name.endsWith(markSuffix) ? markKeptMs : keptMs;
+    if (stats !== undefined && Date.now() - stats.mtimeMs > mostMs) await unlink(path).catch(() => {});
   }
 }
 
 async function openPartial(root: string, path: string, key: PartialKey): Promise<Partial> {
-  const written = await readNote(path, key);
-  await refuseWithoutRoom(root, key.sizeBytes - written.sizeBytes);
+  const note = (await readNote(path, key)) ?? parsePartialNote('', key.sizeBytes);
+  await refuseWithoutRoom(root, key.sizeBytes - note.spans.sizeBytes);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
   // A writer that was killed just before its partial became a blob has made it read-only.
   await chmod(path, 0o600).catch(ignoreMissing);
   const handle = await durably('partial.create', () => open(path, flags, 0o600));
-  const present = new Spans(written.list.filter(({ end }) => end <= key.sizeBytes));
+  const present = new Spans(note.spans.list.filter(({ end }) => end <= key.sizeBytes));
   const { size } = await handle.stat();
   // A note about bytes that are not there was written by a process whose machine lost power.
-  const believed = present.list.every(({ end }) => end <= size) ? present : new Spans();
+  const whole = present.list.every(({ end }) => end <= size);
+  const spans = whole ? present : new Spans();
+  // Killed, it may have written, and let go, more than it noted; that lies there still unless the machine was killed.
+  const kept = whole && (note.closed || note.boot === thisBoot);
+  const session = kept ? note.session : newSession();
+  const unnotedEnd = kept && !note.closed ? size : 0;
   const identity = identityOf(await handle.stat({ bigint: true }));
-  return new FilePartial({ root, path, key, handle, spans: believed, identity });
+  const partial = new FilePartial({ root, path, key, handle, spans, identity, session, unnotedEnd });
+  // The session stands on the disk before any byte of it can leave.
+  await partial.begin();
+  return partial;
 }
 
 interface PartialPlace {
@@ -77,6 +98,10 @@ interface PartialPlace {
   readonly handle: FileHandle;
   readonly spans: Spans;
   readonly identity: string;
+  /** Another one as soon as bytes turn out to be others than an earlier writer let go. */
+  session: string;
+  /** Below this there may be bytes that no note speaks of. */
+  readonly unnotedEnd: number;
 }
 
 class FilePartial implements Partial {
@@ -97,6 +122,10 @@ class FilePartial implements Partial {
     return this.#place.identity;
   }
 
+  begin(): Promise<void> {
+    return this.#note();
+  }
+
   get spans() {
     return this.#place.spans.list;
   }
@@ -113,6 +142,7 @@ class FilePartial implements Partial {
     const { handle, spans, key } = this.#place;
     const end = offset + chunk.length;
     if (end > key.sizeBytes) throw new Fault('limit.exceeded', 'a partial was written past its end');
+    if (offset < this.#place.unnotedEnd) await this.#heedUnnoted(chunk, offset);
     await durably('partial.write', () => writeAt(handle, chunk, offset)).catch(fullDisk);
     if (offset === this.#hashedBytes) {
       this.#hash.update(chunk);
@@ -132,7 +162,7 @@ class FilePartial implements Partial {
   }
 
   async publish(): Promise<BlobDescriptor> {
-    const { root, path, key, handle, spans } = this.#place;
+    const { root, path, key, handle, spans, session } = this.#place;
     if (spans.gap(0, key.sizeBytes) !== undefined) throw new Error('a partial with gaps cannot be published');
     await this.#hashOn(Infinity);
     const digest = digestOfHex(this.#hash.digest('hex'));
@@ -151,6 +181,7 @@ class FilePartial implements Partial {
     await publishBlob(root, path, digest);
     // Stopping here: a note without a partial; the next writer begins with an empty file and finds it contradicted.
     await unlink(`${path}.spans`).catch(ignoreMissing);
+    await forgetMark(path, session);
     return { digest, sizeBytes: size };
   }
 
@@ -158,7 +189,7 @@ class FilePartial implements Partial {
     clearTimeout(this.#timer);
     try {
       await this.#noting;
-      if (!this.#noted && !this.#ended) await this.#note();
+      if (!this.#ended) await this.#writeNote(true);
     } finally {
       await this.#place.handle.close();
     }
@@ -168,6 +199,17 @@ class FilePartial implements Partial {
     // The note goes first: a note without bytes is contradicted by the file, bytes without a note are written anew.
     await unlink(`${this.#place.path}.spans`).catch(ignoreMissing);
     await unlink(this.#place.path).catch(ignoreMissing);
+  }
+
+  /** Bytes that an earlier writer wrote here and may have let go must be these; where nothing was written are zeros. */
+  async #heedUnnoted(chunk: Uint8Array, offset: number): Promise<void> {
+    const { handle, unnotedEnd } = this.#place;
+    const before = Buffer.alloc(Math.min(chunk.length, unnotedEnd - offset));
+    await handle.read(before, 0, before.length, offset);
+    if (before.equals(chunk.subarray(0, before.length)) || before.equals(Buffer.alloc(before.length))) return;
+    if (before.every((byte, at) => byte === 0 || byte === chunk[at])) return;
+    this.#place.session = newSession();
+    await this.#note();
   }
 
   /** Hashes what is written next after what is hashed, up to `mostBytes`. */
@@ -197,14 +239,11 @@ class FilePartial implements Partial {
     return this.#noting;
   }
 
-  async #writeNote(): Promise<void> {
-    const { path, key, spans } = this.#place;
+  async #writeNote(closed = false): Promise<void> {
+    const { path, key, spans, session } = this.#place;
     this.#notedAtMs = performance.now();
     this.#noted = true;
-    const text = JSON.stringify({
-      sizeBytes: key.sizeBytes,
-      spans: spans.list.map(({ start, end }) => [start, end]),
-    });
+    const text = formatPartialNote({ spans, session, closed, boot: thisBoot }, key.sizeBytes);
     const temporary = `${path}.spans.new`;
     await writeFile(temporary, text, { mode: 0o600 }).catch(fullDisk);
     await durably('partial.note', () => rename(temporary, `${path}.spans`));
@@ -220,13 +259,14 @@ async function watchPartial(path: string, key: PartialKey): Promise<WatchedParti
     throw error;
   }
   const identity = identityOf(await handle.stat({ bigint: true }));
-  let spans = await readNote(path, key);
+  const written = async (): Promise<Spans> => (await readNote(path, key))?.spans ?? new Spans();
+  let spans = await written();
   return {
     identity,
     refresh: async () => {
       const stats = await stat(path, { bigint: true }).catch(() => undefined);
       if (stats === undefined || identityOf(stats) !== identity) return false;
-      spans = await readNote(path, key);
+      spans = await written();
       return true;
     },
     reach: (offset) => spans.reach(offset),
@@ -235,13 +275,18 @@ async function watchPartial(path: string, key: PartialKey): Promise<WatchedParti
   };
 }
 
-async function readNote(path: string, key: PartialKey): Promise<Spans> {
+/** Undefined where nothing is noted. */
+async function readNote(path: string, key: PartialKey): Promise<PartialNote | undefined> {
   try {
     return parsePartialNote(await readFile(`${path}.spans`, 'utf8'), key.sizeBytes);
   } catch (error) {
-    if (isErrno(error) && error.code === 'ENOENT') return new Spans();
+    if (isErrno(error) && error.code === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+async function sessionOf(path: string, key: PartialKey): Promise<string | undefined> {
+  return (await readNote(path, key))?.session;
 }
 
 async function readWritten(

@@ -99,7 +99,7 @@ export async function get(access: HubAccess, url: URL, options: GetOptions): Pro
       publicOnly: access.publicOnly,
     });
     turn.answered({ host, status: answer.status, header: answer.header });
-    return duringTurn(answer, turn);
+    return duringTurn(answer, turn, signal);
   } catch (error) {
     noteFailure(turn, { host, error, signal });
     turn.leave();
@@ -117,12 +117,13 @@ function subjectOf(access: HubAccess, url: URL): string {
     .join('/');
 }
 
-function duringTurn(answer: HttpResponse, turn: Turn): HttpResponse {
+function duringTurn(answer: HttpResponse, turn: Turn, signal: AbortSignal): HttpResponse {
   const body = async function* (): AsyncGenerator<Uint8Array> {
     try {
       yield* answer.body;
     } catch (error) {
-      noteFailure(turn, { host: answer.url.host, error });
+      // What we gave up ourselves is no failure of theirs.
+      noteFailure(turn, { host: answer.url.host, error, signal });
       throw error;
     } finally {
       turn.leave();

@@ -4,9 +4,11 @@ import type { HttpResponse } from '#lib/http-client.ts';
 import { ask, refusedAnswer } from './site.ts';
 import type { Site } from './site.ts';
 
-/** Connections without a byte of progress between them before a download is given up. */
+/** Connections without progress worth the name between them before a download is given up. */
 const attempts = 4;
 const firstPauseMs = 500;
+/** Slower than this over a whole window is a stall: a body that trickles would hold one of the few intakes for hours. */
+const usualPace = { bytes: 64 * 1024, windowMs: 60_000 } as const;
 
 export interface Download {
   readonly url: URL;
@@ -24,6 +26,7 @@ export interface Download {
  * source has named a strong entity tag, else begun again only while nothing was given out.
  */
 export async function* download(site: Site, wanted: Download): AsyncGenerator<Uint8Array> {
+  const slowest = site.slowest ?? usualPace;
   let received = 0;
   let etag: string | undefined;
   for (let tried = 1; ; tried += 1) {
@@ -37,7 +40,9 @@ export async function* download(site: Site, wanted: Download): AsyncGenerator<Ui
       }
       const announced = lengthOf(answer);
       const end = announced === undefined ? undefined : received + announced;
+      const pace = paceOf(slowest);
       for await (const chunk of answer.body) {
+        pace(chunk.length);
         received += chunk.length;
         yield chunk;
       }
@@ -45,7 +50,7 @@ export async function* download(site: Site, wanted: Download): AsyncGenerator<Ui
         throw new Fault('upstream.unavailable', `\`${wanted.url.host}\` ended too early`);
       return;
     } catch (error) {
-      if (received > before) tried = 1;
+      if (received - before >= slowest.bytes) tried = 1;
       const passing = error instanceof Fault && error.row.retryable;
       const possible = received === 0 || etag !== undefined;
       if (!passing || !possible || tried >= attempts || wanted.signal.aborted) throw error;
@@ -54,6 +59,18 @@ export async function* download(site: Site, wanted: Download): AsyncGenerator<Ui
       answer?.discard();
     }
   }
+}
+
+/** Told of every chunk; throws when a whole window brought less than it must. */
+function paceOf({ bytes, windowMs }: NonNullable<Site['slowest']>): (bytes: number) => void {
+  let [startMs, came] = [performance.now(), 0];
+  return (more) => {
+    came += more;
+    const nowMs = performance.now();
+    if (nowMs - startMs < windowMs) return;
+    if (came < bytes) throw new Fault('upstream.unavailable', 'the source sends too slowly');
+    [startMs, came] = [nowMs, 0];
+  };
 }
 
 interface Position {

@@ -29,6 +29,8 @@ export interface Site {
   /** Bytes of one intake, also where they are packed. */
   readonly mostBytes: number;
   readonly timeouts?: HttpTimeouts;
+  /** What a download must at least bring in each window; 64 KiB a minute where absent. */
+  readonly slowest?: { readonly bytes: number; readonly windowMs: number };
 }
 
 export interface SiteRequest {

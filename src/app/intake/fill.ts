@@ -8,6 +8,7 @@ import { Fault, toFault } from '#lib/fault.ts';
 import type { Span } from '#lib/spans.ts';
 import { followOther } from './fill-watch.ts';
 import { Waiting } from './fill-waiting.ts';
+import type { Slot } from './slots.ts';
 import { sniff } from './sniff.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -76,6 +77,8 @@ export class Fill {
   #generation = 0;
   #readers = 0;
   #ended = false;
+  #slot: Slot | undefined;
+  #enter: (() => Promise<Slot>) | undefined;
   #moves = 0;
   #ranges = false;
   #state: FillState = 'waiting';
@@ -85,7 +88,7 @@ export class Fill {
   constructor(
     source: FillSource,
     ports: FillPorts,
-    start: { readonly nowMs: number; readonly slot: () => Promise<() => void> },
+    start: { readonly nowMs: number; readonly slot: () => Promise<Slot> },
   ) {
     this.source = source;
     this.sinceMs = start.nowMs;
@@ -176,10 +179,11 @@ export class Fill {
       );
   }
 
-  async #run(slot: () => Promise<() => void>): Promise<void> {
+  async #run(slot: () => Promise<Slot>): Promise<void> {
     const { namespace, file } = this.source;
     const { acquire, linked, partials, signal } = this.#ports;
-    const free = await slot();
+    this.#enter = slot;
+    this.#slot = await slot();
     try {
       for (;;) {
         signal.throwIfAborted();
@@ -191,6 +195,7 @@ export class Fill {
             found: (coverage) => this.#cover(coverage),
             grown: () => this.#waiting.wake((offset) => this.#reach(offset)),
           });
+          await this.#giveWay();
           continue;
         }
         try {
@@ -203,7 +208,7 @@ export class Fill {
         }
       }
     } finally {
-      free();
+      this.#slot?.leave();
       this.#waiting.wakeAll();
     }
   }
@@ -258,7 +263,18 @@ export class Fill {
       const place = this.#next(partial, sizeBytes);
       if (place === undefined) return;
       await this.#fetch(partial, place);
+      await this.#giveWay();
     }
+  }
+
+  /** Where others have waited long enough: to the end of the queue. What is written stays, and is what it was. */
+  async #giveWay(): Promise<void> {
+    if (this.#slot?.over.aborted !== true) return;
+    const before = this.#state;
+    this.#state = 'waiting';
+    this.#slot.leave();
+    this.#slot = await this.#enter?.();
+    this.#state = before;
   }
 
   #next(partial: Partial, sizeBytes: number): Span | undefined {
@@ -268,18 +284,33 @@ export class Fill {
   }
 
   async #fetch(partial: Partial, place: Span): Promise<void> {
+    const slot = this.#slot;
+    const stopped = this.#ports.signal;
+    const signal = slot === undefined ? stopped : AbortSignal.any([stopped, slot.over]);
+    try {
+      await this.#receive(partial, place, signal);
+    } catch (error) {
+      if (slot?.over.aborted !== true || stopped.aborted) throw error;
+    }
+  }
+
+  async #receive(partial: Partial, place: Span, signal: AbortSignal): Promise<void> {
     let position = place.start;
     const stayUntil = place.start + (place.start === 0 ? headBytes : stayBytes);
     const bytes = this.#ports.bytes(this.source, {
       offset: place.start,
-      signal: this.#ports.signal,
-      answered: (ranges) => (this.#ranges = ranges),
+      signal,
+      answered: (ranges) => {
+        this.#ranges = ranges;
+        if (!ranges) this.#slot?.keep();
+      },
     });
     for await (const chunk of bytes) {
       const piece = chunk.subarray(0, place.end - position);
       await partial.write(piece, position);
       position += piece.length;
       this.#receivedBytes += piece.length;
+      this.#slot?.moved(piece.length);
       this.#waiting.wake((offset) => partial.reach(offset));
       if (position >= place.end) return;
       if (position >= stayUntil && this.#isAwaitedElsewhere(partial, position)) {

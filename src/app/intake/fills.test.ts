@@ -25,31 +25,41 @@ interface Upstream {
   sentBytes: number;
   ranges: boolean;
   /** Awaited before each chunk at this offset. */
-  before: (offset: number) => Promise<void>;
+  before: (offset: number, signal: AbortSignal) => Promise<void>;
+  /** What other digests than that of `content` stand for. */
+  readonly others: Map<Digest, Uint8Array>;
 }
 
 async function house(t: TestContext, content: Uint8Array) {
   const directory = await mkdtemp(join(tmpdir(), 'weighbridge-fill-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
-  const upstream: Upstream = { content, asked: [], sentBytes: 0, ranges: true, before: async () => {} };
+  const upstream: Upstream = {
+    content,
+    asked: [],
+    sentBytes: 0,
+    ranges: true,
+    before: async () => {},
+    others: new Map(),
+  };
   const links = new Set<string>();
   const held = new Set<string>();
   const clock = { ms: 1_000_000, now: () => clock.ms };
   const blobs = await openFilesystemBlobStore(directory);
   const partials = await openFilesystemPartialStore(directory);
   /** A process of its own on the same store: its own fills, its own end. */
-  const replica = () => {
+  const replica = (own: Partial<Parameters<typeof openFills>[0]> = {}) => {
     const stop = new AbortController();
     const fills = openFills({
       partials,
       blobs,
-      bytes: async function* bytes(_source, { offset, signal, answered }) {
+      bytes: async function* bytes({ file }, { offset, signal, answered }) {
+        const other = upstream.others.get(file.lfsDigest);
         upstream.asked.push(offset);
         answered?.(upstream.ranges);
-        for (let at = offset; at < upstream.content.length; at += chunkBytes) {
-          await upstream.before(at);
+        for (let at = offset; at < (other ?? upstream.content).length; at += chunkBytes) {
+          if (other === undefined) await upstream.before(at, signal);
           signal.throwIfAborted();
-          const chunk = upstream.content.subarray(at, at + chunkBytes);
+          const chunk = (other ?? upstream.content).subarray(at, at + chunkBytes);
           upstream.sentBytes += chunk.length;
           yield chunk;
         }
@@ -64,6 +74,7 @@ async function house(t: TestContext, content: Uint8Array) {
       signal: stop.signal,
       clock,
       width: 4,
+      ...own,
     });
     return { fills, stop };
   };
@@ -305,4 +316,78 @@ test('another process that follows to the end asks upstream for nothing', async 
   await Promise.all([owned, other.fills.fetch(sourceOf(content))]);
   reader.close();
   assert.deepEqual(upstream.asked, [0]);
+});
+
+test('what another process threw away ends those who read it along: the rest of another transfer is not theirs', async (t) => {
+  const content = randomBytes(24 * MiB);
+  const { upstream, links, replica } = await house(t, content);
+  const source = sourceOf(content);
+  upstream.content = Buffer.concat([randomBytes(12 * MiB), content.subarray(12 * MiB)]);
+  let pass = (): void => {};
+  const held = new Promise<void>((resolve) => (pass = resolve));
+  upstream.before = async (offset) => (offset >= 16 * MiB ? held : undefined);
+  const [owner, follower] = [replica(), replica()];
+  const lied = assert.rejects(owner.fills.fetch(source), { code: 'upstream.lied' });
+  while (upstream.sentBytes < 8 * MiB) await sleep(10);
+  const reader = follower.fills.follow(source);
+  assert.ok(reader !== undefined);
+  const seen = await readAll(reader, 0, 8 * MiB);
+  assert.ok(seen.equals(upstream.content.subarray(0, 8 * MiB)), 'bytes of the lie');
+  upstream.content = content;
+  upstream.before = async () => {};
+  pass();
+  await lied;
+  await assert.rejects(readAll(reader, 8 * MiB, content.length), { code: 'upstream.unavailable' });
+  reader.close();
+  await follower.fills.fetch(source);
+  assert.ok(links.has(`default ${digestOf(content)}`));
+});
+
+test('what another process completed is read to its end by those who read it along', async (t) => {
+  const content = randomBytes(24 * MiB);
+  const { upstream, replica } = await house(t, content);
+  const source = sourceOf(content);
+  upstream.before = () => sleep(5);
+  const [owner, follower] = [replica(), replica()];
+  const done = owner.fills.fetch(source);
+  while (upstream.sentBytes < 8 * MiB) await sleep(10);
+  const reader = follower.fills.follow(source);
+  assert.ok(reader !== undefined);
+  assert.ok((await readAll(reader, 0, content.length)).equals(content));
+  reader.close();
+  await done;
+  await follower.fills.fetch(source);
+  assert.ok(upstream.sentBytes < content.length + 3 * chunkBytes, 'upstream was asked once');
+});
+
+for (const [how, turns] of [
+  ['crawls', { slowMs: 40, slowBytes: MiB, longMs: 60_000 }],
+  ['takes hours', { slowMs: 60_000, slowBytes: 0, longMs: 40 }],
+] as const) {
+  test(`a transfer that ${how} gives way to others, and is completed without a byte twice`, async (t) => {
+    const [content, small] = [randomBytes(12 * MiB), randomBytes(MiB)];
+    const { upstream, replica } = await house(t, content);
+    const { fills } = replica({ width: 1, turns });
+    upstream.others.set(digestOf(small), small);
+    upstream.before = async (offset, signal) => {
+      if (offset === 10 * MiB && upstream.asked.length === 1) await sleep(600_000, undefined, { signal });
+    };
+    const slow = fills.fetch(sourceOf(content));
+    while (upstream.sentBytes < 10 * MiB) await sleep(5);
+    await fills.fetch(sourceOf(small, 'small.safetensors'));
+    await slow;
+    assert.deepEqual(upstream.asked, [0, 0, 10 * MiB]);
+    assert.equal(upstream.sentBytes, content.length + small.length);
+  });
+}
+
+test('where upstream does not know ranges nobody gives way: it would begin from its first byte for ever', async (t) => {
+  const [content, small] = [randomBytes(12 * MiB), randomBytes(MiB)];
+  const { upstream, replica } = await house(t, content);
+  upstream.ranges = false;
+  const { fills } = replica({ width: 1, turns: { slowMs: 40, slowBytes: 100 * MiB, longMs: 40 } });
+  upstream.others.set(digestOf(small), small);
+  upstream.before = () => sleep(5);
+  await Promise.all([fills.fetch(sourceOf(content)), fills.fetch(sourceOf(small, 'small.safetensors'))]);
+  assert.deepEqual(upstream.asked, [0, 0]);
 });

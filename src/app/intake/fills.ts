@@ -3,6 +3,7 @@ import { toFault } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
 import { Fill } from './fill.ts';
 import type { FillPorts, FillReader, FillSource, FillState } from './fill.ts';
+import { openSlots, type Turns } from './slots.ts';
 
 /** How long what ended a transfer is answered from memory: a lie does not become true by asking again soon. */
 const lieKeptMs = 60_000;
@@ -45,13 +46,15 @@ export interface FillsPorts extends FillPorts {
   readonly clock: Clock;
   /** Transfers at the same time. */
   readonly width: number;
+  /** When a transfer gives way to others; the usual times where absent. */
+  readonly turns?: Turns;
 }
 
 export function openFills(ports: FillsPorts): Fills {
   const fills = new Map<string, Fill>();
   const open = new Set<Promise<void>>();
   const failures = openFailures(ports);
-  const slot = openSlots(ports.width);
+  const slot = openSlots(ports.width, ports.turns);
   const begin = (source: FillSource): Fill => {
     failures.refuse(source);
     const fill = new Fill(source, ports, { nowMs: ports.clock.now(), slot });
@@ -132,21 +135,5 @@ function openFailures({ clock }: Pick<FillsPorts, 'clock'>) {
       if (clock.now() < failure.untilMs) throw failure.fault;
       kept.delete(sourceName(source));
     },
-  };
-}
-
-/** At most `width` at a time, in the order in which they came. */
-function openSlots(width: number): () => Promise<() => void> {
-  let free = width;
-  const queue: (() => void)[] = [];
-  const leave = (): void => {
-    const next = queue.shift();
-    if (next === undefined) free += 1;
-    else next();
-  };
-  return async () => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => queue.push(resolve));
-    return leave;
   };
 }

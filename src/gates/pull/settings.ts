@@ -1,4 +1,5 @@
 import type { BlobStore } from '#artifact/blob-store.ts';
+import type { PartialStore } from '#artifact/partial-store.ts';
 import type { Clock } from '#lib/clock.ts';
 import type { Decision } from '#policy/decision.ts';
 import type { FrontProxy } from './hand-over.ts';
@@ -43,6 +44,7 @@ export interface PullPorts {
   readonly decisions: Decisions;
   readonly principals: Principals;
   readonly blobs: Pick<BlobStore, 'open'>;
+  readonly partials: Pick<PartialStore, 'mark' | 'isMixed'>;
   readonly journal: PullJournal;
   readonly clock: Clock;
   readonly settings: PullSettings;

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { PartialKey } from '#artifact/partial-store.ts';
 import { toFault } from '#lib/fault.ts';
 import type { FileRequest } from './file-request.ts';
 import type { Arrival, Following, Intake } from './ports.ts';
@@ -46,9 +47,12 @@ export function shared(following: Following): SharedFollowing {
 
 /**
  * The files of which bytes left before they were verified. A client that has a part of one asks for the rest only; that
- * is right as long as the part and the rest are of the same transfer, and no client checks.
+ * is right as long as the part and the rest are of the same transfer, and no client checks. What this process does not
+ * watch, because it was streamed before its start or by another replica, is known by the marks beside the partials.
  */
 export interface Streamed {
+  /** Remembers, durably, that bytes of this file are about to leave. None may before this resolves. */
+  mark(asked: FileRequest): Promise<void>;
   /** Bytes of this file are about to leave: from now on until its arrival settles, its transfer is watched. Undefined after `close`. */
   watch(asked: FileRequest, following: SharedFollowing): Promise<Settled | undefined>;
   /** May a client hold bytes of this file that were thrown away, so that only the whole file may be answered? */
@@ -74,7 +78,7 @@ export function streamedOf(ports: PullPorts): Streamed {
 function openStreamed(ports: PullPorts): Streamed {
   const closing = new AbortController();
   const watched = new Map<string, Watched>();
-  const mixed = new Map<string, true>();
+  const marking = new Map<string, Promise<void>>();
   const expired = new Map<string, number>();
   const wait = { waitMs: ports.settings.longHoldMs, signal: closing.signal };
 
@@ -95,14 +99,20 @@ function openStreamed(ports: PullPorts): Streamed {
   const watchOne = async (asked: FileRequest, following: Following): Promise<Settled | undefined> => {
     const name = nameOf(asked);
     const arrival = await settle(asked);
-    // What failed may be fetched anew, and nobody knows whether as the same bytes.
-    const intact = arrival?.kind === 'ready' && (await isIntact(following, closing.signal));
-    if (arrival !== undefined && !intact) keep(mixed, name, true);
+    // The mark is forgotten with bytes that became the blob, and with no others: what failed may come as other bytes.
     watched.delete(name);
     following.close();
     return arrival;
   };
   return {
+    mark: async (asked) => {
+      const [name, key] = [nameOf(asked), keyOf(asked)];
+      // Whoever streams it now has marked it, and a mark stays. A thousand who begin at once are one write.
+      if (key === undefined || watched.has(name)) return;
+      const marked = marking.get(name) ?? ports.partials.mark(key).finally(() => marking.delete(name));
+      marking.set(name, marked);
+      await marked;
+    },
     watch: (asked, following) => {
       const name = nameOf(asked);
       const known = watched.get(name);
@@ -113,10 +123,10 @@ function openStreamed(ports: PullPorts): Streamed {
       return settled;
     },
     isMixed: async (asked) => {
-      const name = nameOf(asked);
-      if (mixed.has(name)) return true;
-      const found = watched.get(name);
-      return found !== undefined && !(await isIntact(found.following, closing.signal));
+      const found = watched.get(nameOf(asked));
+      if (found !== undefined && !(await isIntact(found.following, closing.signal))) return true;
+      const key = keyOf(asked);
+      return key !== undefined && ports.partials.isMixed(key);
     },
     expire: (asked) => keep(expired, nameOf(asked), performance.now()),
     hasExpired: (asked) => {
@@ -125,6 +135,12 @@ function openStreamed(ports: PullPorts): Streamed {
     },
     close: () => closing.abort(),
   };
+}
+
+/** Clients keep parts under the digest, whatever commit and path they came by. Small files are never streamed. */
+function keyOf({ listing, file }: FileRequest): PartialKey | undefined {
+  const { lfsDigest, sizeBytes } = file;
+  return lfsDigest === undefined ? undefined : { namespace: listing.namespace, digest: lfsDigest, sizeBytes };
 }
 
 /** The first byte of the file was read by everybody who read anything, so it is here unless it was thrown away. */

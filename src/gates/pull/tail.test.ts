@@ -42,6 +42,7 @@ describe('tail', () => {
     house.verdicts.denied.clear();
     house.verdicts.withdrawn.clear();
     house.events.splice(0);
+    house.marks.forget();
   });
 
   /** A cold file whose verdict waits for `settle`. */

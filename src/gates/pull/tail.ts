@@ -45,6 +45,7 @@ export async function answerTail(ports: PullPorts, asked: FileRequest, wait: Wai
       answerRefusal(ports, asked, standing);
       return true;
     }
+    if (asked.request.method === 'GET') await streamedOf(ports).mark(asked);
     wait.end();
     setFileHeaders(reply, listing, file);
     if (asked.request.method === 'HEAD') {

@@ -64,11 +64,16 @@ export async function fetchLfs(
           url: link.url,
           signal: remote.signal,
           sizeBytes: file.sizeBytes,
-          headers: () => ({ ...authorizationFor(remote.site, link.url), ...link.headers }),
+          headers: () => ({ ...ownProof(remote, link.url), ...link.headers }),
         });
       });
     }
   }
+}
+
+/** The server chooses where a link leads; our credential for another host of ours is not at its disposal. */
+function ownProof({ site, url }: GitRemote, link: URL): Readonly<Record<string, string>> {
+  return link.host === url.host ? authorizationFor(site, link) : {};
 }
 
 interface Link {
