@@ -72,6 +72,18 @@ test(
     assert.equal(await top(), before);
     await page.getByRole('button', { name: 'Pause' }).click();
     await until(page, async () => quarantine.turn > turn);
+    const show = (state: 'hidden' | 'visible'): Promise<void> =>
+      page.evaluate((value) => {
+        Object.defineProperty(document, 'visibilityState', { value, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+      }, state);
+    await show('hidden');
+    await page.waitForTimeout(300);
+    const unseen = quarantine.turn;
+    await page.waitForTimeout(2000);
+    assert.equal(quarantine.turn, unseen, 'nobody looks, nothing is asked');
+    await show('visible');
+    await until(page, async () => quarantine.turn > unseen);
     await leave(visited);
   },
 );
@@ -206,6 +218,10 @@ test(
     assert.match(await quiet.innerText(), /3 of 4 files were not read to their end/);
     assert.equal(await page.locator('.good').count(), 0);
     await page.getByText('That is not clean').waitFor();
+    await page
+      .getByRole('status')
+      .filter({ hasText: 'quiet/model: Nothing found, 0 findings. Not a scan.' })
+      .waitFor({ state: 'attached' });
     await page.getByLabel('Revision').fill('');
     await repository.fill('someone/helpful');
     await page.keyboard.press('Enter');

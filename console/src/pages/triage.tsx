@@ -1,11 +1,13 @@
 import { useEffect, useRef, useState, type ReactElement } from 'react';
 import type { Refusal, TriageRepositoryAnswer, TriageRepositoryBody } from '../api/client.ts';
-import { formatDuration } from '../format.ts';
+import { count, formatDuration } from '../format.ts';
 import { Failed } from '../parts/states.tsx';
 import { Text } from '../parts/text.tsx';
 import { TriageForm } from '../parts/triage-form.tsx';
 import { TriageReport } from '../parts/triage-report.tsx';
+import { triageWords } from '../queue-words.ts';
 import { useSession } from '../session.ts';
+import { spellVisible } from '../visible.ts';
 
 type State =
   | { readonly kind: 'idle' }
@@ -56,10 +58,19 @@ export function TriagePage(): ReactElement {
       <div className="triage-answer">
         {state.kind === 'looking' ? <Looking id={state.wish.repository} stop={stop} /> : null}
         {state.kind === 'refused' ? <Failed refusal={state.refusal} /> : null}
+        <p className="hidden" role="status">
+          {state.kind === 'done' ? triageSentence(state.report) : ''}
+        </p>
         {state.kind === 'done' ? <TriageReport report={state.report} /> : null}
       </div>
     </>
   );
+}
+
+/** For those who hear the page. */
+function triageSentence({ repository, verdict, files }: TriageRepositoryAnswer): string {
+  const found = files.reduce((sum, { findings }) => sum + findings.length, 0);
+  return `${spellVisible(repository.id)}: ${triageWords[verdict].word}, ${count(found, 'finding')}. Not a scan.`;
 }
 
 function Looking({ id, stop }: { readonly id: string; readonly stop: () => void }): ReactElement {
