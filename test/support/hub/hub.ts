@@ -19,6 +19,8 @@ export interface LoopbackHub extends AsyncDisposable {
   commitFolder(id: string, folder: string): Promise<string>;
   /** Plants a lie; the newest matching one wins. */
   lie(id: string, lie: Lie, options?: { readonly path?: string; readonly times?: number }): void;
+  /** Drops every commit of a repository, and their bytes. */
+  forget(id: string): void;
   /** Bytes of one file that left in bodies so far. */
   sentBytes(id: string, path: string): number;
   honest(id: string): void;
@@ -80,6 +82,11 @@ export async function openLoopbackHub(options: LoopbackHubOptions = {}): Promise
     commit,
     commitFolder: async (id, folder) => commit(id, await readFolder(folder)),
     lie: (id, lie, planted = {}) => repositoryOf(state, id).lies.push({ lie, ...planted }),
+    forget: (id) => {
+      const { commits, refs } = repositoryOf(state, id);
+      commits.clear();
+      refs.clear();
+    },
     sentBytes: (id, path) => repositoryOf(state, id).sentBytes.get(path) ?? 0,
     honest: (id) => void repositoryOf(state, id).lies.splice(0),
     repositories: () =>

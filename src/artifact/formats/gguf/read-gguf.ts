@@ -133,6 +133,10 @@ async function readCount(
 }
 
 async function readText(draft: Draft, limitBytes: number): Promise<string> {
+  return new TextDecoder('utf-8').decode(await readTextBytes(draft, limitBytes));
+}
+
+async function readTextBytes(draft: Draft, limitBytes: number): Promise<Uint8Array> {
   const { cursor } = draft;
   const offset = cursor.offset;
   const length = await readLength(draft);
@@ -147,7 +151,18 @@ async function readText(draft: Draft, limitBytes: number): Promise<string> {
     throw new Broken('gguf.value-invalid', `a text of ${length} bytes is longer than ${limitBytes}`, offset);
   }
   await cursor.ensure(Number(length));
-  return new TextDecoder('utf-8').decode(cursor.bytes(Number(length)));
+  return cursor.bytes(Number(length));
+}
+
+/** A tensor's name, by which loaders find it: what is not UTF-8 is another name in each of them, or none. */
+async function readTensorName(draft: Draft): Promise<string> {
+  const { offset } = draft.cursor;
+  const bytes = await readTextBytes(draft, limits.ggufKeyBytes);
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Broken('gguf.tensor-invalid', 'the name of a tensor is not UTF-8', offset);
+  }
 }
 
 async function readPair(draft: Draft): Promise<void> {
@@ -254,7 +269,7 @@ async function readArray(draft: Draft, depth: number): Promise<GgufValue> {
 async function readTensor(draft: Draft): Promise<GgufTensor> {
   const { cursor } = draft;
   const offset = cursor.offset;
-  const name = await readText(draft, limits.ggufKeyBytes);
+  const name = await readTensorName(draft);
   await cursor.ensure(4);
   const dimensions = cursor.u32();
   const shown = name.slice(0, 100);
