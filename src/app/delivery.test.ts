@@ -84,6 +84,15 @@ test('a file that is broken at the start is a configuration error', async (t) =>
   );
 });
 
+test('a file that the operator names is there at the start', async () => {
+  const ports = { approvalsChanged: () => {}, changed: () => {}, failed: () => {} };
+  await assert.rejects(
+    openDelivery({ ...ports, path: join(tmpdir(), 'no-such-folder', 'delivery.yaml'), required: true }),
+    (error) =>
+      error instanceof Fault && error.code === 'config.invalid' && /is not there/.test(error.message),
+  );
+});
+
 test('the moment in which an editor has the file away or half written opens nothing', async (t) => {
   const { path, heard, modes, delivery } = await open(t, approve, 300);
   const begun = performance.now();

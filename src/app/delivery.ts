@@ -6,6 +6,8 @@ import { deliveryOf, needsApproval, parseDeliveryRules } from './delivery-rules.
 import type { DeliveredRepository, DeliveryRule } from './delivery-rules.ts';
 
 export interface DeliveryPorts {
+  /** The operator named the file: that it is absent at the start is a mistake, and its `approve` rules would be lost. */
+  readonly required?: boolean;
   /** `delivery.yaml`; where there is none, the defaults hold. */
   readonly path: string;
   /** Which repositories need approval may have changed: decisions about them must be taken again. */
@@ -46,6 +48,11 @@ export async function openDelivery(ports: DeliveryPorts): Promise<OpenDelivery> 
   let seen = await signatureOf(ports.path);
   let state = await readState(ports.path, []);
   if (state.problem !== undefined) throw state.problem;
+  if (ports.required === true && seen === 'ENOENT') {
+    throw new Fault('config.invalid', `delivery: \`${ports.path}\` is not there`, {
+      hint: 'write it, or leave out the key `delivery`',
+    });
+  }
   let candidate: string | undefined;
 
   const look = async (): Promise<void> => {

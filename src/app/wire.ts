@@ -410,6 +410,7 @@ async function openDeliveryRules(site: Site, approvalsChanged: () => void): Prom
   const { configuration, logger, metrics, failed } = site;
   return openDelivery({
     path: deliveryFile(configuration),
+    required: configuration.delivery !== undefined,
     approvalsChanged,
     changed: (problem) => {
       metrics.deliveryFaults.set(problem === undefined ? 0 : 1);

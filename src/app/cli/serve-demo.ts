@@ -130,7 +130,7 @@ function ending(kept: boolean): string {
 function staying(server: RunningServer): string {
   const token =
     server.madeToken === undefined
-      ? '(the one that was printed at the first start)'
+      ? '(the configured one, or the one that was printed at the first start)'
       : server.madeToken.reveal();
   const lines = [
     '',
