@@ -105,7 +105,10 @@ function decideEach(role: 'weights' | 'steering'): (path: string) => Decision {
   const evidence = new EvidenceBook();
   evidence.observed({
     files: files.map(({ path, sizeBytes, digest, present }) => ({
-      ...{ path, sizeBytes, present, sha256: hexOf(digest) },
+      path,
+      sizeBytes,
+      present,
+      sha256: hexOf(digest),
       gitOid: '0'.repeat(40),
       lfs: role === 'weights',
     })),

@@ -73,14 +73,17 @@ export function downloadClients(): readonly DownloadClient[] {
       asksAgain: false,
     },
     command('curl --retry -C -', find('curl'), (url, file) => [
-      ...['-sS', '-f', '-D', '-', '-C', '-', '--retry', '3', '--retry-all-errors', '--retry-delay', '1'],
-      ...['-o', file, url],
+      '-sSf',
+      ...words('-D - -C - --retry 3 --retry-all-errors --retry-delay 1 -o'),
+      file,
+      url,
     ]),
     command('wget', find('wget'), (url, file) => ['-nv', '--tries=5', '--waitretry=1', '-O', file, url]),
     {
       ...command('aria2', find('aria2c'), (url, file) => [
-        ...['--no-conf', '--summary-interval=0', '--file-allocation=none', '--max-tries=3', '--dir', '/'],
-        ...['--out', file.slice(1), url],
+        ...words('--no-conf --summary-interval=0 --file-allocation=none --max-tries=3 --dir / --out'),
+        file.slice(1),
+        url,
       ]),
       shows: false,
     },
@@ -167,4 +170,8 @@ function run(
       resolve({ code, text: stdout + stderr });
     });
   });
+}
+
+function words(text: string): readonly string[] {
+  return text.split(' ');
 }

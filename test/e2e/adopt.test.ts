@@ -129,7 +129,7 @@ test(
 
     const cache = join(client.home, 'hub');
     const blob = join(cache, 'models--acme--tampered', 'blobs', sha256(weights(2)));
-    await writeFile(blob, (await readFile(blob)).with(-1, 7));
+    await writeFile(blob, lastByte(await readFile(blob), 7));
     const [snapshot] = await readdir(join(cache, 'models--stranger--evil', 'snapshots'));
     const planted = join(cache, 'models--stranger--evil', 'snapshots', snapshot ?? '', 'modeling_evil.py');
     await writeFile(planted, 'import os\n');
@@ -384,7 +384,7 @@ test('a run that is killed goes on where it was: only what was not done is read 
   // The same size and the same time of change by the file's own word: the kernel's time says otherwise.
   const touched = join(folder, 'models', 'm0', 'part-0.safetensors');
   const { atime, mtime } = await lstat(touched);
-  await writeFile(touched, weights(0).with(-1, 9));
+  await writeFile(touched, lastByte(weights(0), 9));
   await utimes(touched, atime, mtime);
   assert.equal((await adopt(folder, 'models', '--offline')).report.work.filesHashed, 1);
 });
@@ -629,3 +629,8 @@ test('a server keeps reports as evidence without paths, lists them, and shows th
   assert.equal((await house.call('GET', `/wb/v1/adoptions/sha256:${'0'.repeat(64)}`)).status, 404);
   assert.equal((await runWeighbridge(['doctor', '--data', house.server.data])).code, 0);
 });
+
+/** The same bytes but for the last one. */
+function lastByte(bytes: Uint8Array, value: number): Uint8Array {
+  return bytes.with(bytes.length - 1, value);
+}

@@ -36,8 +36,9 @@ export function arrivingBytes(): ArrivingBytes {
   const moved = new Set<() => void>();
   let [stop, opened] = [Number.POSITIVE_INFINITY, 0];
   const notify = (waiting: Set<() => void>): void => {
-    for (const wake of [...waiting]) wake();
+    for (const wake of Array.from(waiting)) wake();
   };
+  const mustWait = (arrived: number): boolean => arrived >= stop;
   async function* teed(
     name: string,
     sizeBytes: number,
@@ -55,7 +56,7 @@ export function arrivingBytes(): ArrivingBytes {
     try {
       for await (const chunk of source) {
         for (let at = 0; at < chunk.length;) {
-          while (arrived >= stop) await change(moved);
+          while (mustWait(arrived)) await change(moved);
           const part = chunk.subarray(at, Math.min(chunk.length, at + Math.max(1, stop - arrived)));
           const transfer = current();
           transfer.bytes.set(part, Math.min(arrived, sizeBytes));

@@ -39,7 +39,7 @@ export async function openRawDownload(
   };
   const watchers = new Set<() => void>();
   const changed = (): void => {
-    for (const look of [...watchers]) look();
+    for (const look of Array.from(watchers)) look();
   };
   socket.on('data', (chunk: Buffer) => {
     chunks.push(chunk);
