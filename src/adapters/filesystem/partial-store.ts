@@ -25,6 +25,7 @@ import { forgetMark, isMixed, mark, markSuffix } from './stream-marks.ts';
 const keptMs = 24 * 3600 * 1000;
 /** Whoever took a part of a file may come back for its rest this much later. */
 const markKeptMs = 30 * keptMs;
+const lookEveryMs = 3600 * 1000;
 const noteEveryMs = 200;
 const hashStepBytes = 1024 * 1024;
 
@@ -37,6 +38,8 @@ export async function openFilesystemPartialStore(directory: string): Promise<Par
   await createBlobDirectory(directory, 'partial');
   const place = join(directory, 'partial');
   await removeOld(place);
+  // Transfers that are never completed would otherwise fill the disk until the next start.
+  setInterval(() => void removeOld(place).catch(() => {}), lookEveryMs).unref();
   return {
     open: (key) => openPartial(directory, join(place, nameOf(key)), key),
     watch: (key) => watchPartial(join(place, nameOf(key)), key),
