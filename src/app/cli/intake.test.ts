@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { cleanEnvironment } from '../../../test/support/server.ts';
 
 const program = join(import.meta.dirname, '..', '..', '..', 'bin', 'weighbridge');
 
@@ -21,7 +22,9 @@ test('whoever leaves an intake with Ctrl-C is told that the server goes on, and 
   });
   t.after(() => server.close());
   await new Promise<void>((resolve) => server.listen(join(data, 'run', 'weighbridge.sock'), resolve));
-  const child = spawn(process.execPath, [program, 'intake', 'hf://org/name', '--data', data]);
+  const child = spawn(process.execPath, [program, 'intake', 'hf://org/name', '--data', data], {
+    env: cleanEnvironment(),
+  });
   t.after(() => child.kill('SIGKILL'));
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
