@@ -122,7 +122,8 @@ export class WorkerPool<T, R> {
     const worker = new Worker(this.#options.script, {
       resourceLimits: {
         maxOldGenerationSizeMb: this.#options.memoryMB,
-        maxYoungGenerationSizeMb: 64,
+        // What is short-lived in a scan fits; more is memory that each worker keeps without using it.
+        maxYoungGenerationSizeMb: 16,
         stackSizeMb: 4,
       },
       env: {},
