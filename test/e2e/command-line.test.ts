@@ -96,7 +96,7 @@ describe('mistakes', () => {
   const rows: readonly (readonly [readonly string[], number, ...RegExp[]])[] = [
     [['scna'], 1, /no command `scna` \(command\.unknown\)/, /hint: did you mean `weighbridge scan`\?/],
     [['xyzzy-nothing'], 1, /command\.unknown/, /hint: `weighbridge help` lists all commands/],
-    [['scan'], 1, /nothing to scan \(command\.usage\)/, /hint: name files or directories/],
+    [['scan'], 1, /nothing to scan \(command\.usage\)/, /hint: name files, directories or/],
     [['scan', '--outptu', 'json', '.'], 1, /no option `--outptu`/, /did you mean `--output`\?/],
     [['scan', '--output'], 1, /`--output` needs a value/],
     [['scan', '--output', 'xml', '.'], 1, /`xml` is not an output format/, /hint: one of text, json/],

@@ -227,6 +227,7 @@ function memoryIntake(
     } catch (error) {
       return { kind: 'failed', fault: toFault(error) };
     } finally {
+      if (file.lfsDigest !== undefined) marks.ended(file.lfsDigest);
       arriving.settled(nameOf(listing, path));
     }
   };
