@@ -39,6 +39,9 @@ export function memoryMarks(): MemoryMarks {
       sessions.delete(digest);
       stored.add(digest);
     },
-    forget: () => marks.clear(),
+    forget: () => {
+      marks.clear();
+      stored.clear();
+    },
   };
 }
