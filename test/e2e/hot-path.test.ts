@@ -5,7 +5,7 @@ import { safetensorsHead } from '../../bench/model.ts';
 
 const rounds = 100;
 /** The head watch, the queue and the journal ask the database now and then, whoever is served. */
-const background = 10;
+const background = 50;
 
 test('nothing that is warm asks the database: file, listing, revision, by branch and by commit', async () => {
   await using server = await openRealServer();

@@ -364,7 +364,7 @@ test(
 );
 
 function commandLine(prefix: readonly string[], path: string) {
-  const [program = '', ...words] = [
+  const all: readonly string[] = [
     ...prefix,
     process.execPath,
     join(root, 'src', 'app', 'main.ts'),
@@ -375,6 +375,7 @@ function commandLine(prefix: readonly string[], path: string) {
     systemPython,
     path,
   ];
+  const [program = '', ...words] = all;
   return spawnSync(program, words, { encoding: 'utf8', timeout: 120_000 });
 }
 
