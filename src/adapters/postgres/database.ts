@@ -170,7 +170,8 @@ const unavailableStates = /^(08|53|57|58|40|55P03|25P03|28|3D)/;
 export function databaseFault(error: unknown): Fault {
   if (error instanceof Fault) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const state = isErrno(error) ? (error.code ?? '') : '';
+  // `EPIPE` has the shape of an SQLSTATE; what the system says of a connection carries its number.
+  const state = isErrno(error) && error.errno === undefined ? (error.code ?? '') : '';
   if (state === '53100') return new Fault('disk.full', 'the disk of the database is full', { cause: error });
   if (unavailableStates.test(state) || !/^[0-9A-Z]{5}$/.test(state)) {
     return new Fault('database.unavailable', `the database does not answer: ${message}`, {
