@@ -1,9 +1,9 @@
-import { parseDocument } from 'yaml';
 import type { RepositoryName, RepositoryType } from '#artifact/catalog.ts';
 import type { Delivery, DeliveryMode } from '#gates/pull/ports.ts';
 import { Fault } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
 import { nearest } from '#lib/nearest.ts';
+import { parseStrictYaml } from '#lib/strict-yaml.ts';
 
 /** One rule of `delivery.yaml`. A member that is undefined is about all of them. */
 export interface DeliveryRule {
@@ -99,25 +99,9 @@ function readDocument(text: string): unknown {
   if (Buffer.byteLength(text) > limits.deliveryBytes)
     return refuse(`the file has more than ${limits.deliveryBytes} bytes`);
   try {
-    const document = parseDocument(text, {
-      version: '1.2',
-      schema: 'core',
-      merge: false,
-      resolveKnownTags: false,
-      uniqueKeys: true,
-      stringKeys: true,
-      strict: true,
-      logLevel: 'silent',
-    });
-    const problem = document.errors[0] ?? document.warnings[0];
-    if (problem !== undefined) return refuse(`not YAML: ${problem.message.split('\n')[0] ?? ''}`);
-    const value: unknown = document.toJS({ maxAliasCount: 0 });
-    return value;
+    return parseStrictYaml(text);
   } catch (thrown) {
-    if (thrown instanceof Fault) throw thrown;
-    return refuse(
-      `not YAML: ${thrown instanceof Error ? (thrown.message.split('\n')[0] ?? '') : 'unreadable'}`,
-    );
+    return refuse(`not YAML: ${thrown instanceof Error ? thrown.message : ''}`);
   }
 }
 

@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { RepositoryName } from '#artifact/catalog.ts';
 import type { Delivery } from '#gates/pull/ports.ts';
-import { Fault, isErrno, toFault } from '#lib/fault.ts';
+import { Fault, isErrno } from '#lib/fault.ts';
+import { lookRegularly } from '#lib/look-regularly.ts';
 import { deliveryOf, needsApproval, parseDeliveryRules } from './delivery-rules.ts';
 import type { DeliveredRepository, DeliveryRule } from './delivery-rules.ts';
 
@@ -68,18 +69,7 @@ export async function openDelivery(ports: DeliveryPorts): Promise<OpenDelivery> 
     ports.changed(next.problem);
     if (approvals(before) !== approvals(next)) ports.approvalsChanged();
   };
-  let turn: Promise<void> | undefined;
-  let told: string | undefined;
-  const report = (error: unknown): void => {
-    const fault = toFault(error);
-    if (fault.message !== told) ports.failed(fault);
-    told = fault.message;
-  };
-  const timer = setInterval(() => {
-    turn ??= look()
-      .then(() => (told = undefined), report)
-      .finally(() => (turn = undefined));
-  }, ports.lookEveryMs ?? lookEveryMs);
+  const looking = lookRegularly({ look, everyMs: ports.lookEveryMs ?? lookEveryMs, failed: ports.failed });
   return {
     modeOf: (repository, namespace, format) => {
       const delivered = { repository, namespace };
@@ -89,10 +79,7 @@ export async function openDelivery(ports: DeliveryPorts): Promise<OpenDelivery> 
     needsApproval: (delivered) => needsApproval(state.rules, delivered),
     problem: () => state.problem,
     ruleCount: () => state.rules.length,
-    close: async () => {
-      clearInterval(timer);
-      await turn;
-    },
+    close: looking.close,
   };
 }
 

@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { formatInstant } from '#lib/clock.ts';
 import type { Clock } from '#lib/clock.ts';
 import { syncDirectory, temporarySuffix, writeFilesDurably } from '#lib/durable-file.ts';
-import { isErrno, toFault } from '#lib/fault.ts';
+import { isErrno } from '#lib/fault.ts';
 import type { Fault } from '#lib/fault.ts';
 import { durably } from '#lib/fault-point.ts';
+import { lookRegularly } from '#lib/look-regularly.ts';
 import type { BlobStore } from '#artifact/blob-store.ts';
 import { hexOf } from '#artifact/digest.ts';
 import { predicateTypes } from '#evidence/predicates.ts';
@@ -51,7 +52,6 @@ export async function openPolicies(ports: PolicyPorts): Promise<Policies> {
   let seen = await signatureOf(ports.directory);
   let set = compilePolicySet(await readSources(ports.directory));
   await putInForce(ports, set);
-  let closed = false;
 
   const look = async (): Promise<void> => {
     const signature = await signatureOf(ports.directory);
@@ -64,27 +64,10 @@ export async function openPolicies(ports: PolicyPorts): Promise<Policies> {
     }
     seen = signature;
   };
-  let turn: Promise<void> | undefined;
-  let told: string | undefined;
-  const report = (error: unknown): void => {
-    const fault = toFault(error);
-    // The same failure comes back twice a second; it is told once.
-    if (fault.message !== told) ports.failed(fault);
-    told = fault.message;
-  };
-  const timer = setInterval(() => {
-    turn ??= look()
-      .then(() => (told = undefined), report)
-      .finally(() => (turn = undefined));
-  }, ports.lookEveryMs ?? lookEveryMs);
+  const looking = lookRegularly({ look, everyMs: ports.lookEveryMs ?? lookEveryMs, failed: ports.failed });
   return {
     current: () => set,
-    close: async () => {
-      if (closed) return;
-      closed = true;
-      clearInterval(timer);
-      await turn;
-    },
+    close: looking.close,
   };
 }
 

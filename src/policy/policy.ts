@@ -1,6 +1,6 @@
-import { parseDocument } from 'yaml';
 import { Fault } from '#lib/fault.ts';
 import { limits } from '#lib/limits.ts';
+import { parseStrictYaml } from '#lib/strict-yaml.ts';
 import { nearest } from '#lib/nearest.ts';
 import type { Environment, Tier } from '#evidence/predicates.ts';
 import type { Action } from './decision.ts';
@@ -103,23 +103,9 @@ export function salvageAppliesTo(text: string): AppliesTo {
 function readDocument(text: string, name: string): unknown {
   if (Buffer.byteLength(text) > limits.policyBytes) return refuse(name, 'the document is too large');
   try {
-    const document = parseDocument(text, {
-      version: '1.2',
-      schema: 'core',
-      merge: false,
-      resolveKnownTags: false,
-      uniqueKeys: true,
-      stringKeys: true,
-      strict: true,
-      logLevel: 'silent',
-    });
-    const problem = document.errors[0] ?? document.warnings[0];
-    if (problem !== undefined) return refuse(name, problem.message.split('\n')[0] ?? 'not YAML');
-    const value: unknown = document.toJS({ maxAliasCount: 0 });
-    return value;
+    return parseStrictYaml(text);
   } catch (thrown) {
-    if (thrown instanceof Fault) throw thrown;
-    return refuse(name, thrown instanceof Error ? (thrown.message.split('\n')[0] ?? '') : 'not YAML');
+    return refuse(name, thrown instanceof Error ? thrown.message : 'not YAML');
   }
 }
 
