@@ -176,8 +176,8 @@ async function resolveOwned(
   const snapshot =
     found === undefined ? undefined : await ports.catalog.findSnapshot(namespace, repository, found.commit);
   if (found === undefined || snapshot === undefined) {
-    const any = await ports.origins.commits(namespace, repository);
-    return { kind: 'absent', what: any.length === 0 ? 'repository' : 'revision' };
+    const commits = await ports.origins.commits(namespace, repository);
+    return { kind: 'absent', what: commits.length === 0 ? 'repository' : 'revision' };
   }
   const listing = listingOfSnapshot(snapshot);
   const oldest = memory.listings.keys().next().value;
