@@ -92,7 +92,11 @@ describe('clients and withheld bytes', { concurrency: 3 }, () => {
     if (!client.tailed) assert.equal(mostSent(outcome), 0, client.name);
     streamed.push(mostSent(outcome));
   });
-  after(() => assert.ok(Math.max(...streamed) > 10 * MiB, 'a refused file was streamed to nobody'));
+  after(() => {
+    // On a machine without any client that is tailed there is nobody to stream to; those tests say that they skip.
+    if (!clients.some(({ client }) => client.tailed && client.program !== undefined)) return;
+    assert.ok(Math.max(...streamed) > 10 * MiB, 'a refused file was streamed to nobody');
+  });
   matrix('hold: a refusal', hold, no, (client, outcome) => {
     isRefused(client, outcome);
     assert.match(outcome.text, client.shows ? /weighbridge refuses .*would call/i : /./, client.name);
